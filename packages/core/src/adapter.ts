@@ -1,0 +1,17 @@
+/**
+ * The adapter authors' door. If you publish or consume messages, you want `@waybill/core` instead.
+ *
+ * @module
+ */
+export * from './contract.ts';
+export * from './supports.ts';
+export { WaybillError, ERROR_CODES, type ErrorCode } from './errors.ts';
+export { Inbox } from './inbox.ts';
+export { assign } from './balance.ts';
+export { murmur2, partitionOf } from './murmur2.ts';
+export { Watermark } from './watermark.ts';
+export { type Filter, compileFilter } from './filter.ts';
+export { parseBrokerUrl, maskUrl, type BrokerUrl } from './url.ts';
+export { duration, type Duration } from './duration.ts';
+export { type Clock, systemClock } from './clock.ts';
+export { encodeWire, decodeWire } from './wire.ts';

@@ -1,0 +1,288 @@
+import type { Timer } from './clock.ts';
+import type { AdapterSubscription, Delivery, Receipt } from './contract.ts';
+import type { WaybillError } from './errors.ts';
+import { Held, type HeldState } from './held.ts';
+import type { Link } from './link.ts';
+import { DEFAULTS } from './options.ts';
+import type { Supports } from './supports.ts';
+import { Watermark } from './watermark.ts';
+
+/** What an attachment tells its consumer. */
+export interface AttachmentOwner {
+  /** These were settled, or are known to be lost: their credit is free. */
+  freed(): void;
+  /** `was`: its state until now. */
+  leaseLost(held: Held, was: HeldState): void;
+  /** An ack failed as a whole: the attachment is of no more use. */
+  broken(error: WaybillError): void;
+}
+
+interface Source {
+  readonly partition: number;
+  readonly watermark: Watermark<Receipt>;
+}
+
+/**
+ * One life of one adapter subscription: what is held through it, its acks in batches, its watermarks where settlement is
+ * cumulative, and its leases. When it ends, what it still holds is lost; late settles die here, quietly (R9).
+ */
+export class Attachment {
+  readonly subscription: AdapterSubscription;
+  readonly held: Set<Held> = new Set();
+  bytes = 0;
+  readonly #link: Link;
+  readonly #supports: Supports;
+  readonly #owner: AttachmentOwner;
+  readonly #lease: number;
+  readonly #what: string;
+  readonly #sources = new Map<string, Source>();
+  #acks: Held[] = [];
+  #flushing: Promise<void> | null = null;
+  #completed = 0;
+  #commitTimer: Timer | null = null;
+  #leaseTimer: Timer | null = null;
+  #extending = false;
+  #alive = true;
+
+  constructor(subscription: AdapterSubscription, link: Link, owner: AttachmentOwner, lease: number, what: string) {
+    this.subscription = subscription;
+    this.#link = link;
+    this.#supports = link.adapter.supports;
+    this.#owner = owner;
+    this.#lease = lease;
+    this.#what = what;
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  /** Takes one delivery into account. */
+  hold(delivery: Delivery, key: string | null, firstOfKey: boolean): Held {
+    const slot =
+      this.#supports.settle.mode === 'cumulative' ? this.#source(delivery).watermark.register(delivery.receipt, 0) : -1;
+    const held = new Held(delivery, this, key, slot, firstOfKey);
+    this.held.add(held);
+    this.bytes += held.bytes;
+    if (held.leaseUntil !== null && this.#leaseTimer === null) this.#armLease();
+    return held;
+  }
+
+  /** Settles, with the others of this turn; `held.onAcked` tells the end. Late ones die quietly. */
+  ack(held: Held): void {
+    if (held.lost || !this.#alive) {
+      held.onAcked?.(false);
+      return;
+    }
+    held.state = 'settling';
+    if (held.slot >= 0 && held.onAcked === null) {
+      this.#source(held.delivery).watermark.complete(held.slot);
+      this.#free(held);
+      if (++this.#completed >= DEFAULTS.commitMessages) this.#flush();
+      else this.#commitTimer ??= this.#link.clock.setTimer(() => this.#commitDue(), DEFAULTS.commitInterval);
+      return;
+    }
+    if (held.slot >= 0) this.#source(held.delivery).watermark.complete(held.slot);
+    this.#acks.push(held);
+    this.#flush();
+  }
+
+  /** Everything acked so far is settled, or known not to be. */
+  async flush(): Promise<void> {
+    this.#flush();
+    while (this.#flushing !== null) await this.#flushing;
+  }
+
+  /** Gives back unstarted deliveries, the newest first, so that the first of a key comes back first (R3, L2). */
+  async giveBack(deliveries: readonly Held[]): Promise<void> {
+    const receipts: Receipt[] = [];
+    for (const held of deliveries) {
+      if (held.lost || !this.held.has(held)) continue;
+      held.state = 'done';
+      this.#free(held);
+      receipts.push(held.delivery.receipt);
+    }
+    const { subscription } = this;
+    if (receipts.length === 0 || subscription.nack === undefined || !this.#alive) return;
+    try {
+      await subscription.nack(receipts.toReversed(), { delay: 0, failed: false, attempt: 0 });
+    } catch (error) {
+      this.#owner.broken(this.#link.wrap(error, `give back to ${this.#what}`));
+    }
+  }
+
+  /** Gives a failed delivery back with its attempt, which the broker stores; `ended` says whether that is certain. */
+  async nackFailed(held: Held, delay: number, ended: (settled: boolean) => void): Promise<void> {
+    const { subscription } = this;
+    let settled = false;
+    try {
+      if (!held.lost && this.#alive) {
+        await subscription.nack?.([held.delivery.receipt], { delay, failed: true, attempt: held.attempt });
+        settled = !held.lost;
+      }
+    } catch (error) {
+      this.#owner.broken(this.#link.wrap(error, `give back to ${this.#what}`));
+    }
+    if (settled) {
+      held.settled = true;
+      held.state = 'done';
+      this.#free(held);
+    }
+    ended(settled);
+  }
+
+  /** Ownership of what this predicate names is gone: nothing more is sent for it. */
+  lose(which: (held: Held) => boolean): void {
+    for (const held of this.held) {
+      if (!which(held)) continue;
+      const was = held.state;
+      held.lose();
+      this.#free(held);
+      this.#owner.leaseLost(held, was);
+    }
+  }
+
+  /** Forgets the watermarks of partitions that have gone: receipts of an old life must never be sent. */
+  forget(partitions: readonly number[]): void {
+    for (const [name, source] of this.#sources) if (partitions.includes(source.partition)) this.#sources.delete(name);
+  }
+
+  /** The end of this life. Everything still held is lost. */
+  retire(): void {
+    if (!this.#alive) return;
+    this.#alive = false;
+    this.#commitTimer?.cancel();
+    this.#leaseTimer?.cancel();
+    this.#commitTimer = this.#leaseTimer = null;
+    this.lose(() => true);
+    for (const held of this.#acks.splice(0)) held.onAcked?.(false);
+    this.#sources.clear();
+  }
+
+  #source(delivery: Delivery): Source {
+    const name = `${delivery.origin} ${delivery.partition}`;
+    let source = this.#sources.get(name);
+    if (source === undefined) {
+      source = { partition: delivery.partition, watermark: new Watermark() };
+      this.#sources.set(name, source);
+    }
+    return source;
+  }
+
+  #free(held: Held): void {
+    if (!this.held.delete(held)) return;
+    this.bytes -= held.bytes;
+    if (this.held.size === 0) {
+      this.#leaseTimer?.cancel();
+      this.#leaseTimer = null;
+    }
+  }
+
+  #commitDue(): void {
+    this.#commitTimer = null;
+    this.#flush();
+  }
+
+  #flush(): void {
+    if (this.#flushing !== null || !this.#alive) return;
+    this.#flushing = this.#flushAll().finally(() => {
+      this.#flushing = null;
+    });
+  }
+
+  /** One ack in flight at a time, so that acks of a key reach the broker in order; they gather meanwhile. */
+  async #flushAll(): Promise<void> {
+    await Promise.resolve(); // what ends in this turn goes as one batch
+    while (this.#alive) {
+      const batch = this.#inTime(this.#acks);
+      this.#acks = [];
+      const receipts =
+        this.#supports.settle.mode === 'cumulative' ? this.#watermarks() : batch.map((held) => held.delivery.receipt);
+      if (receipts.length === 0 && batch.length === 0) return;
+      let results: readonly ('ok' | 'lost')[] = [];
+      try {
+        if (receipts.length > 0) results = await this.subscription.ack(receipts);
+      } catch (error) {
+        for (const held of batch) held.onAcked?.(false);
+        this.#owner.broken(this.#link.wrap(error, `ack of ${this.#what}`));
+        return;
+      }
+      for (let index = 0; index < batch.length; index++) {
+        const held = batch[index] as Held;
+        const lost = held.slot < 0 && results[index] === 'lost';
+        this.#acked(held, !lost);
+      }
+      this.#owner.freed();
+    }
+  }
+
+  #acked(held: Held, settled: boolean): void {
+    this.#free(held);
+    if (settled) held.state = 'done';
+    else if (!held.lost) {
+      held.lose();
+      this.#owner.leaseLost(held, 'settling');
+    }
+    held.onAcked?.(settled);
+  }
+
+  /** An ack whose lease has ended could hit nobody or a stranger's delivery, so it is not sent (D6). */
+  #inTime(acks: readonly Held[]): Held[] {
+    const now = this.#link.clock.monotonic();
+    const inTime: Held[] = [];
+    for (const held of acks) {
+      if (held.leaseUntil !== null && held.leaseUntil <= now) this.#acked(held, false);
+      else inTime.push(held);
+    }
+    return inTime;
+  }
+
+  #watermarks(): Receipt[] {
+    this.#completed = 0;
+    const receipts: Receipt[] = [];
+    for (const { watermark } of this.#sources.values()) {
+      const receipt = watermark.take();
+      if (receipt !== undefined) receipts.push(receipt);
+    }
+    return receipts;
+  }
+
+  #armLease(): void {
+    this.#leaseTimer = this.#link.clock.setTimer(() => this.#sweepLeases(), this.#lease / 8);
+  }
+
+  /** Extends at half the lease; what could not be extended in time is lost, and its handler told (D6). */
+  #sweepLeases(): void {
+    this.#leaseTimer = null;
+    const now = this.#link.clock.monotonic();
+    this.lose((held) => held.leaseUntil !== null && held.leaseUntil <= now && held.state !== 'settling');
+    if (this.subscription.extend !== undefined && !this.#extending) {
+      const due = [...this.held].filter(
+        (held) => held.leaseUntil !== null && held.leaseUntil - now < this.#lease / 2 && held.timeoutError === null,
+      );
+      if (due.length > 0) void this.#extend(due);
+    }
+    if (this.#alive && this.held.size > 0) this.#armLease();
+    this.#owner.freed();
+  }
+
+  async #extend(due: readonly Held[]): Promise<void> {
+    this.#extending = true;
+    try {
+      const receipts = due.map((held) => held.delivery.receipt);
+      const results = (await this.subscription.extend?.(receipts, this.#lease)) ?? [];
+      for (let index = 0; index < due.length; index++) {
+        const held = due[index] as Held;
+        const until = results[index];
+        if (typeof until === 'number') held.leaseUntil = until;
+        // An ack on the way may have settled it already; then there is nothing to lose.
+        else if (until === 'lost' && held.state !== 'settling' && this.held.has(held)) this.lose((one) => one === held);
+      }
+    } catch (error) {
+      // The lease still runs: the next sweep tries again, until its end.
+      this.#link.noticed(this.#link.wrap(error, `lease extension of ${this.#what}`));
+    } finally {
+      this.#extending = false;
+    }
+  }
+}

@@ -1,0 +1,518 @@
+import type { Clock } from './clock.ts';
+import type { ResolvedConfig } from './config-types.ts';
+import { Consumer } from './consumer.ts';
+import type { ContextShared } from './context.ts';
+import type { Facts, Lag, StartPosition } from './contract.ts';
+import { Copies } from './copies.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { type Duration, duration } from './duration.ts';
+import { asPublishError, encode } from './encoding.ts';
+import { type PublishError, WaybillError } from './errors.ts';
+import type { BusEventName, BusEvents, Events } from './events.ts';
+import { BatchExecutor, SingleExecutor } from './executors.ts';
+import type { Filter } from './filter.ts';
+import { type Health, healthOf } from './health.ts';
+import { installedManifests } from './load-adapter.ts';
+import type { BatchHandler, Handler, Published } from './message.ts';
+import { composeHandler, composePublish, type Middleware } from './middleware.ts';
+import { checkName } from './names.ts';
+import { type Need, refusal, subscriptionNeeds, unmet } from './negotiation.ts';
+import type { BatchSubscribeOptions, PublishOptions, SubscribeOptions } from './options.ts';
+import { type Broker, type Place, Places } from './places.ts';
+import { meaningOf, type Plan, resolvePlan } from './plan.ts';
+import { Subscription } from './subscription.ts';
+import { capability, type CapabilityPath, type Supports } from './supports.ts';
+import type { AnyTopic, Topic } from './topic.ts';
+import { uuidv7 } from './uuid.ts';
+
+/** What became of one payload of `publishMany`. */
+export type PublishResult =
+  | ({ readonly status: 'confirmed' } & Published)
+  | { readonly status: 'rejected' | 'unknown'; readonly id: string; readonly error: PublishError };
+
+export interface ReplayOptions {
+  /** Its own group, so that no other is disturbed. */
+  readonly group: string;
+  /** How far back: a time, so long ago, or a position. */
+  readonly from: Duration | Date | StartPosition;
+  /** The end is fixed when it starts. */
+  readonly to?: 'now';
+  /** Most messages per second. */
+  readonly rate?: number;
+  readonly filter?: Filter;
+  readonly concurrency?: number;
+  /** Accept that the broker no longer holds everything since `from`. */
+  readonly partial?: boolean;
+}
+
+/** What `waybill doctor` shows. */
+export interface Description {
+  readonly config: ResolvedConfig;
+  readonly brokers: Readonly<Record<string, { adapter: string; supports: Supports; facts: Facts }>>;
+  readonly subscriptions: readonly Plan[];
+}
+
+export interface BusParts {
+  readonly config: ResolvedConfig;
+  readonly brokers: ReadonlyMap<string, Broker>;
+  readonly events: Events;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly onClosed: () => void;
+}
+
+/** Inside, payloads have no type: the topic's codec and schema check them. */
+type UntypedTopic = Topic<unknown, unknown>;
+const untyped = (topic: AnyTopic): UntypedTopic => topic as UntypedTopic;
+
+/** A connected bus. Made by `connect`. Every method may be called at any time, several at once. */
+export class Bus {
+  readonly #parts: BusParts;
+  readonly #places: Places;
+  readonly #subscriptions = new Set<Subscription>();
+  readonly #meanings = new Map<string, { meaning: string; count: number }>();
+  readonly #middlewares: Middleware[] = [];
+  /** Tells this process's consumers from those of others. */
+  readonly #instance = uuidv7().slice(-12);
+  #consumers = 0;
+  #publishRun: ReturnType<typeof composePublish> = null;
+  #closing: Promise<void> | null = null;
+
+  /** @internal Use `connect`. */
+  constructor(parts: BusParts) {
+    this.#parts = parts;
+    this.#places = new Places(parts.config, parts.brokers);
+  }
+
+  /**
+   * Resolves when the broker is responsible for the message (P1). Rejects with a PublishError that says `rejected`
+   * (stored nowhere) or `unknown` (may be stored), within the publish timeout. Waits for room while the buffer is full,
+   * unless configured to reject (P6).
+   */
+  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published> {
+    const wrapped = this.#publishRun;
+    if (wrapped === null) return this.#publish(untyped(topic), payload, options);
+    // A middleware may add headers; what is published, and where, stays the caller's.
+    return wrapped({ topic: topic.name, payload, options: options ?? {} }, (call) =>
+      this.#publish(untyped(topic), payload, call.options),
+    );
+  }
+
+  /** One result per payload, in order. Rejects only when nothing was attempted: bus closed, or the topic refused. */
+  async publishMany<T, I>(
+    topic: Topic<T, I>,
+    payloads: readonly I[],
+    options: Omit<PublishOptions, 'id' | 'key'> = {},
+  ): Promise<PublishResult[]> {
+    this.#open('publishMany');
+    const place = this.#places.of(untyped(topic));
+    if (place.unmet.length > 0) throw await this.#refusal(`topic '${topic.name}'`, place.unmet, place.broker);
+    const results = payloads.map((payload) =>
+      this.publish(topic, payload, { ...options }).then(
+        (published): PublishResult => ({ status: 'confirmed', ...published }),
+        (error: unknown): PublishResult => {
+          const failure = asPublishError(error, '');
+          return { status: failure.outcome, id: failure.id, error: failure };
+        },
+      ),
+    );
+    return Promise.all(results);
+  }
+
+  /**
+   * Best effort, synchronous, never throws: true when it was taken, false when it was dropped at once. Only for topics
+   * declared `delivery: 'best-effort'`; drops are counted per reason and shown by `health` (P6).
+   */
+  offer<T, I>(topic: Topic<T, I>, payload: I, options?: Omit<PublishOptions, 'signal'>): boolean {
+    try {
+      const place = this.#places.of(untyped(topic));
+      const { publisher } = place.broker;
+      if (this.#closing !== null) return publisher.drop(topic.name, 'closed');
+      if (!topic.bestEffort || place.unmet.length > 0) return publisher.drop(topic.name, 'failed');
+      const message = encode(place, payload, options, this.#parts.clock, this.#parts.config.source);
+      if (message instanceof Promise) {
+        void message.catch(() => undefined);
+        return publisher.drop(topic.name, 'failed'); // a schema that must be awaited can't be checked here
+      }
+      return publisher.offer(place.route, message, topic.name, topic.buffer, topic.overflow);
+    } catch (error) {
+      const failure = WaybillError.is(error) ? error : new WaybillError('invalid', String(error), { cause: error });
+      this.#parts.events.emit('error', { where: `offer to '${topic.name}'`, error: failure });
+      return false;
+    }
+  }
+
+  /**
+   * Resolves when the group stands: what is published from then on reaches it (D1). Rejects, before anything is sent,
+   * with one error that lists every need the broker does not meet (`unsupported`) or every bad option (`invalid`).
+   */
+  subscribe<T, I>(topic: Topic<T, I>, options: BatchSubscribeOptions, handler: BatchHandler<T>): Promise<Subscription>;
+  subscribe<T, I>(topic: Topic<T, I>, options: SubscribeOptions, handler: Handler<T>): Promise<Subscription>;
+  async subscribe<T, I>(
+    topic: Topic<T, I>,
+    options: SubscribeOptions | BatchSubscribeOptions,
+    handler: Handler<T> | BatchHandler<T>,
+  ): Promise<Subscription> {
+    this.#open('subscribe');
+    checkHandler(handler, `subscription '${topic.name}/${options.group}'`);
+    const place = this.#places.of(untyped(topic));
+    const { config } = this.#parts;
+    const { address, ...overrides } = config.subscriptions[`${topic.name}/${options.group}`] ?? {};
+    void address; // it names the group at the broker; see Places
+    const { supports } = place.broker.link.adapter;
+    const plan = resolvePlan(topic, options, overrides, supports, place.destination.partitions ?? 1);
+    const needs = [...place.unmet, ...unmet(subscriptionNeeds(topic, plan, place.destination.partitions), supports)];
+    if (needs.length > 0)
+      throw await this.#refusal(`subscription '${plan.topic}/${plan.group}'`, distinct(needs), place.broker);
+    const name = `${plan.topic}/${plan.group}`;
+    this.#claimGroup(name, plan);
+    try {
+      return await this.#consume(place, plan, handler as Handler<unknown>, null, () => this.#releaseGroup(name));
+    } catch (error) {
+      this.#releaseGroup(name);
+      throw error;
+    }
+  }
+
+  /**
+   * Reads a topic again, under a group of its own, up to what is stored when it starts (D8). Resolves with counts when
+   * everything has been handled; a message that fails all its attempts is counted, not dead-lettered.
+   */
+  async replay<T, I>(
+    topic: Topic<T, I>,
+    options: ReplayOptions,
+    handler: Handler<T>,
+  ): Promise<{ handled: number; failed: number; filtered: number }> {
+    this.#open('replay');
+    checkHandler(handler, `replay of '${topic.name}'`);
+    const place = this.#places.of(untyped(topic));
+    const { adapter } = place.broker.link;
+    const start = startOf(options.from, this.#parts.clock.now());
+    const code: SubscribeOptions = {
+      group: options.group,
+      start,
+      deadLetter: false,
+      onExhausted: 'drop',
+      retry: { mode: 'in-place' },
+      ...(options.filter === undefined ? {} : { filter: options.filter }),
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+    };
+    const plan = resolvePlan(topic, code, {}, adapter.supports, place.destination.partitions ?? 1);
+    const replay: Need = {
+      path: 'deliver.replay',
+      why: `replay of '${topic.name}' reads what was settled`,
+      met: (supports) => supports.deliver.replay.by !== 'refused',
+    };
+    const needs = [...place.unmet, ...unmet([replay], adapter.supports)];
+    if (needs.length > 0) throw await this.#refusal(`replay of '${topic.name}'`, needs, place.broker);
+    if (options.partial !== true) await this.#checkHeld(place, start);
+    let done!: () => void;
+    const ended = new Promise<void>((resolve) => (done = resolve));
+    const subscription = await this.#consume(
+      place,
+      plan,
+      handler as Handler<unknown>,
+      { rate: options.rate ?? null, onEnded: done },
+      () => done(),
+    );
+    await ended;
+    const { handled, dropped, filtered } = subscription.counts;
+    await subscription.close();
+    return { handled, failed: dropped, filtered };
+  }
+
+  /** Published for the group and not settled (F5). @throws WaybillError `unsupported` where the broker can't tell. */
+  async lag<T, I>(topic: Topic<T, I>, group: string): Promise<Lag> {
+    this.#open('lag');
+    checkName('group', group);
+    const place = this.#places.of(untyped(topic));
+    const { link } = place.broker;
+    if (link.adapter.lag === undefined) throw await this.#refuse(place, 'lag', `lag of '${topic.name}/${group}'`);
+    try {
+      return await link.adapter.lag(place.destination, group, this.#places.groupAddress(topic.name, group));
+    } catch (error) {
+      throw link.wrap(error, `lag of '${topic.name}/${group}'`);
+    }
+  }
+
+  /** Moves a stopped group. @throws WaybillError `invalid` while it runs, `unsupported` where the broker can't. */
+  async reset<T, I>(topic: Topic<T, I>, group: string, to: StartPosition | Date): Promise<void> {
+    this.#open('reset');
+    checkName('group', group);
+    const place = this.#places.of(untyped(topic));
+    const { link } = place.broker;
+    if (link.adapter.reset === undefined) throw await this.#refuse(place, 'reset', `reset of '${topic.name}/${group}'`);
+    if (this.#meanings.has(`${topic.name}/${group}`))
+      throw new WaybillError(
+        'invalid',
+        `reset of '${topic.name}/${group}': the group runs in this process; close its subscription, or use subscription.seek`,
+      );
+    const position = to instanceof Date ? { time: to.getTime() } : to;
+    try {
+      await link.adapter.reset(place.destination, group, this.#places.groupAddress(topic.name, group), position);
+    } catch (error) {
+      throw link.wrap(error, `reset of '${topic.name}/${group}'`);
+    }
+  }
+
+  /** The dead-letter topic of one group of a topic. */
+  dlq<T, I>(topic: Topic<T, I>, group: string): DeadLetters {
+    this.#open('dlq');
+    checkName('group', group);
+    const place = this.#places.of(untyped(topic));
+    const inbox = this.#places.inbox(place, group);
+    return new DeadLetters({
+      broker: place.broker,
+      destination: this.#places.deadLetter(place, group),
+      spec: this.#places.deadLetterSpec(place, group),
+      inbox: place.broker.publisher.route(inbox, this.#places.withGroup(place, group, 'held')),
+      consumer: this.#consumerName(),
+    });
+  }
+
+  /** Adds middleware round handlers of subscriptions made later, and round publishes from now on. */
+  use(middleware: Middleware): void {
+    this.#open('use');
+    this.#middlewares.push(middleware);
+    this.#publishRun = composePublish(this.#middlewares);
+  }
+
+  /** Listens to an event; returns how to stop. A listener that throws changes nothing and is reported as `error`. */
+  on<K extends BusEventName>(name: K, listener: (event: BusEvents[K]) => void): () => void {
+    return this.#parts.events.on(name, listener);
+  }
+
+  /** A snapshot; never throws, also after close. */
+  health(): Health {
+    return healthOf(this.#parts.brokers, this.#subscriptions, this.#closing !== null, this.#parts.clock.monotonic());
+  }
+
+  /** The effective configuration, for `doctor`. */
+  describe(): Description {
+    const brokers: Record<string, Description['brokers'][string]> = {};
+    for (const [name, { link }] of this.#parts.brokers)
+      brokers[name] = { adapter: link.adapter.name, supports: link.adapter.supports, facts: link.facts };
+    return {
+      config: this.#parts.config,
+      brokers,
+      subscriptions: [...this.#subscriptions].map(({ options }) => options),
+    };
+  }
+
+  /** @internal Checks a topic's needs and provisions it, as `connect(config, { topics })` does. */
+  async prepare(topic: AnyTopic): Promise<void> {
+    const place = this.#places.of(untyped(topic));
+    if (place.unmet.length > 0) throw await this.#refusal(`topic '${topic.name}'`, place.unmet, place.broker);
+    await place.broker.link.provision(place.spec);
+  }
+
+  /** Ends all subscriptions gracefully and waits for every publish to have an outcome. The same as `close`. */
+  drain(): Promise<void> {
+    return this.close();
+  }
+
+  /** Drains, then closes all connections. Every call after it is refused with `closed` (L3). Idempotent. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #publish(topic: UntypedTopic, payload: unknown, options: PublishOptions | undefined): Promise<Published> {
+    const { clock, config } = this.#parts;
+    let id = options?.id ?? '';
+    try {
+      this.#open('publish');
+      const place = this.#places.of(topic);
+      if (place.unmet.length > 0) return this.#rejectUnmet(place, id);
+      const message = encode(place, payload, options, clock, config.source);
+      const guards = topic.ordered && topic.onKeyFailure === 'reject';
+      if (!(message instanceof Promise))
+        return place.broker.publisher.publish(place.route, message, guards, options?.signal);
+      return message.then((late) => place.broker.publisher.publish(place.route, late, guards, options?.signal));
+    } catch (error) {
+      id ||= uuidv7();
+      return Promise.reject(asPublishError(error, id));
+    }
+  }
+
+  async #rejectUnmet(place: Place, id: string): Promise<never> {
+    throw asPublishError(await this.#refusal(`topic '${place.topic.name}'`, place.unmet, place.broker), id || uuidv7());
+  }
+
+  async #consume(
+    place: Place,
+    plan: Plan,
+    handler: Handler<unknown>,
+    replay: { readonly rate: number | null; readonly onEnded: () => void } | null,
+    onClosed: () => void,
+  ): Promise<Subscription> {
+    const { events, clock, random } = this.#parts;
+    const { link, publisher } = place.broker;
+    const { supports } = link.adapter;
+    const spec = replay === null ? this.#places.withGroup(place, plan.group, plan.start) : place.spec;
+    const inbox = replay === null ? this.#places.inbox(place, plan.group) : null;
+    const deadSpec = this.#places.deadLetterSpec(place, plan.group);
+    const deadLetters = replay === null && plan.deadLetter !== false;
+    const copies = new Copies(
+      link,
+      publisher,
+      events,
+      {
+        inbox: inbox === null ? null : publisher.route(inbox, spec),
+        deadLetter: deadLetters ? publisher.route(deadSpec.destination, deadSpec) : null,
+      },
+      plan.topic,
+      plan.group,
+    );
+    let subscription: Subscription | null = null;
+    const dispatcher: Dispatcher = new Dispatcher({
+      plan,
+      topic: place.topic,
+      supports,
+      clock,
+      events,
+      random,
+      copies,
+      replay: replay !== null,
+      onChange: () => consumer.changed(),
+      onStop: () => void subscription?.close(),
+    });
+    const shared: ContextShared = {
+      group: plan.group,
+      replay: replay !== null,
+      publish: this.publish.bind(this),
+    };
+    dispatcher.executor =
+      plan.batch === null
+        ? new SingleExecutor(dispatcher, composeHandler(this.#middlewares, handler), shared)
+        : new BatchExecutor(dispatcher, handler as unknown as BatchHandler<unknown>, shared, {
+            clock,
+            ...plan.batch,
+            attempts: plan.attempts,
+            concurrency: () => plan.concurrency,
+          });
+    const consumer = new Consumer({
+      plan,
+      link,
+      events,
+      dispatcher,
+      rate: replay?.rate ?? null,
+      provision: deadLetters ? [spec, deadSpec] : [spec],
+      spec: {
+        destination: place.destination,
+        group: plan.group,
+        groupAddress: this.#places.groupAddress(plan.topic, plan.group),
+        inbox,
+        consumer: this.#consumerName(),
+        prefetch: plan.prefetch,
+        lease: plan.lease,
+        start: plan.start,
+        bounded: replay !== null,
+        filter: supports.deliver.filter.by === 'native' ? plan.filter : null,
+      },
+    });
+    const made: Subscription = new Subscription(plan, consumer, dispatcher, {
+      lag: () => this.lag(place.topic, plan.group),
+      refuse: (path, why) => this.#refuse(place, path, why),
+      canSeek: supports.seek.by !== 'refused',
+      forget: (one) => {
+        if (this.#subscriptions.delete(one)) onClosed();
+      },
+    });
+    subscription = made;
+    this.#subscriptions.add(made);
+    try {
+      await consumer.open();
+    } catch (error) {
+      this.#subscriptions.delete(made);
+      throw error;
+    }
+    if (replay !== null) void consumer.ended.then(replay.onEnded);
+    return made;
+  }
+
+  #claimGroup(name: string, plan: Plan): void {
+    const meaning = meaningOf(plan);
+    const known = this.#meanings.get(name);
+    if (known === undefined) this.#meanings.set(name, { meaning, count: 1 });
+    else if (known.meaning === meaning) known.count++;
+    else
+      throw new WaybillError(
+        'invalid',
+        `subscription '${name}' stands already in this process with other options, and they would take each other's messages: ${known.meaning} and ${meaning}`,
+      );
+  }
+
+  #releaseGroup(name: string): void {
+    const known = this.#meanings.get(name);
+    if (known !== undefined && --known.count === 0) this.#meanings.delete(name);
+  }
+
+  async #checkHeld(place: Place, start: StartPosition): Promise<void> {
+    const { link } = place.broker;
+    if (typeof start === 'string' || !('time' in start) || link.adapter.oldest === undefined) return;
+    const oldest = await link.adapter.oldest(place.destination).catch((error: unknown) => {
+      throw link.wrap(error, `replay of '${place.topic.name}'`);
+    });
+    if (oldest === null || oldest <= start.time) return;
+    throw new WaybillError(
+      'invalid',
+      `replay of '${place.topic.name}' from ${new Date(start.time).toISOString()}: everything is held only since ${new Date(oldest).toISOString()}; start there, or accept less with partial: true`,
+    );
+  }
+
+  #refuse(place: Place, path: CapabilityPath, why: string): Promise<WaybillError> {
+    const met = (supports: Supports): boolean => capability(supports, path).by !== 'refused';
+    return this.#refusal(why, [{ path, why, met }], place.broker);
+  }
+
+  async #refusal(where: string, needs: readonly Need[], broker: Broker): Promise<WaybillError> {
+    return refusal(where, needs, broker.link.adapter.name, await installedManifests(this.#parts.config.adapters));
+  }
+
+  #consumerName(): string {
+    return `${this.#parts.config.source ?? 'waybill'}-${this.#instance}-${++this.#consumers}`;
+  }
+
+  #open(what: string): void {
+    if (this.#closing !== null) throw new WaybillError('closed', `${what} after close`);
+  }
+
+  async #close(): Promise<void> {
+    const { brokers, events, onClosed } = this.#parts;
+    let unsettled = 0;
+    await Promise.all(
+      [...this.#subscriptions].map(async (subscription) => {
+        await subscription.close();
+        unsettled += subscription.held;
+      }),
+    );
+    await Promise.all([...brokers.values()].map(({ publisher }) => publisher.close()));
+    events.emit('drained', { unsettled });
+    await Promise.all([...brokers.values()].map(({ link }) => link.close()));
+    events.emit('closed', {});
+    onClosed();
+  }
+}
+
+function distinct(needs: readonly Need[]): Need[] {
+  const seen = new Set<string>();
+  return needs.filter(({ path, why }) => !seen.has(`${path} ${why}`) && seen.add(`${path} ${why}`) !== undefined);
+}
+
+function checkHandler(handler: unknown, where: string): void {
+  if (typeof handler !== 'function')
+    throw new WaybillError('invalid', `${where}: the handler is ${typeof handler}; allowed: a function`);
+}
+
+function startOf(from: ReplayOptions['from'], now: number): StartPosition {
+  if (from instanceof Date) return { time: from.getTime() };
+  if (typeof from === 'number' || (typeof from === 'string' && /^\d/.test(from)))
+    return { time: now - duration(from as Duration, 'from') };
+  return from as StartPosition;
+}

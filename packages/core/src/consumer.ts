@@ -1,0 +1,440 @@
+import { Attachment } from './attachment.ts';
+import type { Timer } from './clock.ts';
+import type { AdapterSubscription, Delivery, ProvisionSpec, StartPosition, SubscriptionSpec } from './contract.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { ERROR_CODES, WaybillError } from './errors.ts';
+import type { Events } from './events.ts';
+import type { Held } from './held.ts';
+import type { Link } from './link.ts';
+import type { Plan } from './plan.ts';
+
+export interface ConsumerOptions {
+  readonly plan: Plan;
+  readonly link: Link;
+  readonly events: Events;
+  readonly dispatcher: Dispatcher;
+  readonly spec: Omit<SubscriptionSpec, 'onRevoked' | 'onLost' | 'onAssigned'>;
+  /** What must stand before it can subscribe: the topic with this group, the dead-letter topic. */
+  readonly provision: readonly ProvisionSpec[];
+  /** Replay: most messages per second. */
+  readonly rate: number | null;
+}
+
+export type ConsumerState = 'opening' | 'subscribed' | 'resubscribing' | 'paused' | 'draining' | 'stopped' | 'closed';
+
+/** How long nothing may move behind held keys before a partition counts as stuck (O4). */
+const PATIENCE = 50;
+const RESUBSCRIBE_MIN = 100;
+const RESUBSCRIBE_MAX = 10_000;
+
+/**
+ * The receive loop of one subscription: opens an attachment, asks for as much as there is credit, opens another when it
+ * has ended, and drains. What becomes of a delivery is the dispatcher's business.
+ */
+export class Consumer {
+  readonly #options: ConsumerOptions;
+  readonly #stop = new AbortController();
+  #state: ConsumerState = 'opening';
+  #attachment: Attachment | null = null;
+  #wake: (() => void) | null = null;
+  #woken = false;
+  #life: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | null = null;
+  #paused = false;
+  #draining = false;
+  /** After a suspicious delivery (R10): one at a time, until one arrives that is not. */
+  #cautious = false;
+  /** Ends the wait of a `receive` under way; what its poll still brings is collected and goes back. */
+  #poll = new AbortController();
+  #heldBack = new Set<number>();
+  #received = 0;
+  #startedAt = 0;
+  #lastReceive: number | null = null;
+  readonly #ended: Promise<void>;
+  #end!: () => void;
+
+  constructor(options: ConsumerOptions) {
+    this.#options = options;
+    this.#ended = new Promise((resolve) => (this.#end = resolve));
+  }
+
+  get state(): ConsumerState {
+    return this.#paused && this.#state === 'subscribed' ? 'paused' : this.#state;
+  }
+
+  /** Deliveries held, those that a poll under way may bring included (F1). */
+  get held(): number {
+    const attachment = this.#attachment;
+    return attachment === null ? 0 : attachment.held.size + attachment.subscription.reserved;
+  }
+
+  get lastReceive(): number | null {
+    return this.#lastReceive;
+  }
+
+  /** Resolves when the subscription stands; rejects when it can't. */
+  open(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#life = this.#live(resolve, reject);
+    });
+  }
+
+  /** A bounded subscription: everything was handed out and has ended. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#options.dispatcher.halt();
+    this.#poll.abort();
+  }
+
+  resume(): void {
+    if (this.#draining) return;
+    this.#paused = false;
+    this.#options.dispatcher.resume();
+    this.wake();
+  }
+
+  /** Credit has changed. Cheap, and called often. */
+  wake(): void {
+    this.#woken = true;
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  /** Unstarted deliveries are dropped and the group goes on from there; running handlers can no longer settle. */
+  async seek(to: StartPosition): Promise<void> {
+    const attachment = this.#attachment;
+    if (attachment === null || !attachment.alive)
+      throw new WaybillError('unavailable', `seek of '${this.#what}': it is not subscribed at present`);
+    await attachment.flush();
+    attachment.lose(() => true);
+    try {
+      await attachment.subscription.seek?.(to);
+    } catch (error) {
+      throw this.#options.link.wrap(error, `seek of '${this.#what}'`);
+    }
+    this.wake();
+  }
+
+  /**
+   * Ends it: no new handler starts, unstarted deliveries go back, running ones finish up to the deadline, acks are
+   * confirmed (L2). Idempotent.
+   */
+  close(deadline: number): Promise<void> {
+    this.#closing ??= this.#close(deadline);
+    return this.#closing;
+  }
+
+  get #what(): string {
+    return `${this.#options.plan.topic}/${this.#options.plan.group}`;
+  }
+
+  async #live(opened: () => void, refused: (error: WaybillError) => void): Promise<void> {
+    const { link, events, plan } = this.#options;
+    let failures = 0;
+    while (!this.#stop.signal.aborted) {
+      let attachment: Attachment | null = null;
+      try {
+        const waiting = link.ready();
+        if (waiting !== null) await waiting;
+        for (const spec of this.#options.provision) await link.provision(spec);
+        if (this.#stop.signal.aborted) break;
+        attachment = await this.#attach();
+        this.#state = 'subscribed';
+        events.emit('subscribed', { topic: plan.topic, group: plan.group });
+        opened();
+        await this.#receiveAll(attachment, () => (failures = 0));
+        if (attachment.subscription.ended === true) {
+          this.#end();
+          break;
+        }
+      } catch (error) {
+        if (this.#stop.signal.aborted) break;
+        const wrapped = link.wrap(error, `subscription '${this.#what}'`);
+        if (this.#state === 'opening' && !ERROR_CODES[wrapped.code].retriable) {
+          this.#state = 'closed';
+          refused(wrapped);
+          this.#end();
+          return;
+        }
+        this.#state = 'resubscribing';
+        link.noticed(wrapped);
+        // What was there may be gone (a deleted queue, a flushed server): provision again before subscribing again.
+        link.forgetProvisioned();
+        const delay = Math.min(RESUBSCRIBE_MAX, RESUBSCRIBE_MIN * 2 ** failures++) * (0.5 + 0.5 * link.random());
+        events.emit('resubscribing', { topic: plan.topic, group: plan.group, error: wrapped, delay });
+        await this.#retire(attachment);
+        await link.pause(delay);
+      }
+    }
+    refused(new WaybillError('closed', `subscription '${this.#what}' was closed while it was opened`));
+  }
+
+  async #attach(): Promise<Attachment> {
+    const { link, spec, plan } = this.#options;
+    let attachment: Attachment | null = null;
+    const subscription = await link.adapter.subscribe(
+      {
+        ...spec,
+        onAssigned: (partitions) => this.#options.events.emit('assigned', { ...this.#names(), partitions }),
+        onRevoked: (partitions) => (attachment === null ? Promise.resolve() : this.#revoked(attachment, partitions)),
+        onLost: (partitions) => {
+          if (attachment !== null) this.#lostPartitions(attachment, partitions);
+        },
+      },
+      this.#stop.signal,
+    );
+    attachment = new Attachment(
+      subscription,
+      link,
+      {
+        freed: () => this.changed(),
+        leaseLost: (held, was) => this.#leaseLost(held, was),
+        broken: (error) => this.#broken(subscription, error),
+      },
+      plan.lease,
+      `'${this.#what}'`,
+    );
+    this.#attachment = attachment;
+    return attachment;
+  }
+
+  async #receiveAll(attachment: Attachment, onAnswer: () => void): Promise<void> {
+    const { subscription } = attachment;
+    const { link, dispatcher } = this.#options;
+    this.#startedAt = link.clock.monotonic();
+    while (!this.#stop.signal.aborted && attachment.alive) {
+      // Nothing more is wanted, but a poll under way may still bring something: it must not be abandoned.
+      const wanted = this.#paused || this.#draining ? subscription.reserved : this.#credit(attachment);
+      const stuck = wanted > 0 && !this.#draining ? dispatcher.stuckPartitions(PATIENCE) : null;
+      this.#reportHeldBack(stuck);
+      if (wanted <= 0 || this.#crowded(stuck)) {
+        await this.#change(wanted > 0 ? PATIENCE : null);
+        continue;
+      }
+      if (this.#poll.signal.aborted) this.#poll = new AbortController();
+      const deliveries = await subscription.receive(wanted, this.#poll.signal, stuck ?? undefined);
+      onAnswer();
+      this.#lastReceive = link.clock.monotonic();
+      if (this.#watchers.size > 0) this.changed();
+      if (deliveries.length > 0) await this.#admit(attachment, deliveries);
+      else if (subscription.ended === true && attachment.held.size === 0) return;
+      else if (subscription.ended === true) await this.#change(null);
+    }
+  }
+
+  /** How many more may be held; nothing while what is ready would keep the handlers busy anyway. */
+  #credit(attachment: Attachment): number {
+    const { plan, dispatcher, rate, link } = this.#options;
+    if (this.#cautious) return this.held === 0 ? 1 : 0;
+    if (attachment.bytes >= plan.prefetchBytes) return 0;
+    const credit = plan.prefetch - this.held;
+    const slots = plan.concurrency * (plan.batch?.size ?? 1);
+    if (dispatcher.ready >= slots && credit < plan.prefetch / 2) return 0;
+    if (rate === null) return credit;
+    const allowed = Math.floor(((link.clock.monotonic() - this.#startedAt) / 1000) * rate) + 1 - this.#received;
+    if (allowed <= 0) this.#wakeIn(Math.min(1_000, 1_000 / rate));
+    return Math.min(credit, allowed);
+  }
+
+  /** Most of the prefetch waits behind keys that still move: more would only wait with it. */
+  #crowded(stuck: ReadonlySet<number> | null): boolean {
+    return stuck === null && this.#options.dispatcher.waiting > this.#options.plan.prefetch * 0.75;
+  }
+
+  async #admit(attachment: Attachment, deliveries: readonly Delivery[]): Promise<void> {
+    const { plan, dispatcher, link } = this.#options;
+    this.#received += deliveries.length;
+    const half = plan.maxDeliveries / 2;
+    let suspicious = false;
+    const keys = plan.ordered ? new Set<string>() : null;
+    const batch: Held[] = [];
+    for (const delivery of deliveries) {
+      const key = plan.ordered ? delivery.key : null;
+      let first = true;
+      if (delivery.deliveryCount !== null && delivery.deliveryCount > 1) {
+        if (delivery.deliveryCount > half) suspicious = true;
+        first = key === null || keys === null || !keys.has(key);
+      }
+      if (key !== null && keys !== null && delivery.deliveryCount !== null) keys.add(key);
+      batch.push(attachment.hold(delivery, key, first));
+    }
+    const alone = suspicious && (batch.length > 1 || attachment.held.size > 1);
+    this.#cautious = suspicious;
+    if (this.#draining || this.#paused || alone || !attachment.alive) await this.#giveBack(attachment, batch);
+    else dispatcher.admit(batch, link.clock.monotonic());
+  }
+
+  async #giveBack(attachment: Attachment, batch: readonly Held[]): Promise<void> {
+    for (const held of batch) this.#options.dispatcher.withdraw(held);
+    await attachment.giveBack(batch);
+  }
+
+  #change(patience: number | null): Promise<void> {
+    if (this.#woken) {
+      this.#woken = false;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      const timer = patience === null ? null : this.#options.link.clock.setTimer(() => this.wake(), patience);
+      this.#wake = () => {
+        timer?.cancel();
+        this.#woken = false;
+        resolve();
+      };
+    });
+  }
+
+  #rateTimer: Timer | null = null;
+  #wakeIn(ms: number): void {
+    this.#rateTimer ??= this.#options.link.clock.setTimer(() => {
+      this.#rateTimer = null;
+      this.wake();
+    }, ms);
+  }
+
+  #reportHeldBack(stuck: ReadonlySet<number> | null): void {
+    if (stuck === null) {
+      if (this.#heldBack.size > 0) this.#heldBack = new Set();
+      return;
+    }
+    for (const partition of stuck)
+      if (!this.#heldBack.has(partition))
+        this.#options.events.emit('held-back', {
+          ...this.#names(),
+          partition,
+          waiting: this.#options.dispatcher.waitingOf(partition),
+        });
+    this.#heldBack = new Set(stuck);
+  }
+
+  /** Orderly: the lanes of these partitions stop, running handlers end, what they settled is committed (O3). */
+  async #revoked(attachment: Attachment, partitions: readonly number[]): Promise<void> {
+    const gone = new Set(partitions);
+    const unstarted = [...attachment.held].filter((held) => held.unstarted && gone.has(held.delivery.partition));
+    const back = this.#giveBack(attachment, unstarted);
+    const settled = (): boolean =>
+      !attachment.alive || ![...attachment.held].some((held) => gone.has(held.delivery.partition));
+    await this.#until(settled, this.#options.plan.drain);
+    await attachment.flush();
+    await back;
+    const forced = this.#lostPartitions(attachment, partitions);
+    this.#options.events.emit('revoked', { ...this.#names(), partitions, forced });
+  }
+
+  #lostPartitions(attachment: Attachment, partitions: readonly number[]): boolean {
+    const gone = new Set(partitions);
+    let forced = false;
+    attachment.lose((held) => {
+      if (!gone.has(held.delivery.partition)) return false;
+      forced = true;
+      return true;
+    });
+    attachment.forget(partitions);
+    return forced;
+  }
+
+  /** Waits until it is so, looking at each change, or until the deadline has passed. */
+  #until(condition: () => boolean, deadline: number): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#watchers.delete(look);
+        timer.cancel();
+        resolve();
+      };
+      const look = (): void => {
+        if (condition()) done();
+      };
+      const timer = this.#options.link.clock.setTimer(done, deadline);
+      this.#watchers.add(look);
+      look();
+    });
+  }
+
+  readonly #watchers = new Set<() => void>();
+
+  /** The dispatcher or the attachment has changed something. */
+  changed(): void {
+    if (this.#watchers.size > 0) for (const look of this.#watchers) look();
+    this.wake();
+  }
+
+  #leaseLost(held: Held, was: Held['state']): void {
+    const { events, dispatcher } = this.#options;
+    dispatcher.lost(held, was);
+    if (!this.#draining && events.has('lease-lost'))
+      events.emit('lease-lost', { ...this.#names(), id: held.delivery.id, key: held.delivery.key });
+    queueMicrotask(() => dispatcher.pump());
+  }
+
+  /** An ack or give-back failed as a whole: nobody knows what the broker has, so this attachment ends. */
+  #broken(subscription: AdapterSubscription, error: WaybillError): void {
+    this.#options.events.emit('error', { where: `subscription '${this.#what}'`, error });
+    this.#options.link.noticed(error);
+    void subscription.close().catch(() => undefined);
+    if (this.#attachment?.subscription === subscription) this.#attachment.retire();
+    this.wake();
+  }
+
+  async #retire(attachment: Attachment | null): Promise<void> {
+    if (attachment === null) return;
+    attachment.retire();
+    if (this.#attachment === attachment) this.#attachment = null;
+    await this.#quietly(attachment.subscription.close());
+  }
+
+  async #close(deadline: number): Promise<void> {
+    const { dispatcher } = this.#options;
+    const wasOpen = this.#state !== 'closed';
+    this.#state = 'draining';
+    this.#draining = true;
+    dispatcher.halt();
+    this.#poll.abort();
+    this.wake();
+    const attachment = this.#attachment;
+    if (wasOpen && attachment !== null && attachment.alive) {
+      await this.#giveBack(
+        attachment,
+        [...attachment.held].filter((held) => held.unstarted),
+      );
+      await Promise.race([this.#drain(attachment, deadline), this.#life]);
+    }
+    this.#stop.abort();
+    this.wake();
+    this.#rateTimer?.cancel();
+    await this.#life;
+    await this.#retire(this.#attachment);
+    dispatcher.close();
+    this.#state = 'closed';
+    this.#end();
+  }
+
+  async #drain(attachment: Attachment, deadline: number): Promise<void> {
+    const { stopDelay } = this.#options.link.adapter.supports.receive;
+    const noMore = this.#until(() => attachment.subscription.reserved === 0 || !attachment.alive, stopDelay + 1_000);
+    await this.#until(() => attachment.held.size === 0 || !attachment.alive, deadline);
+    await noMore;
+    // The deadline has passed for these: their signals fire, and what they still do settles nothing.
+    attachment.lose((held) => held.state !== 'settling');
+    await attachment.flush();
+  }
+
+  async #quietly(closing: Promise<void>): Promise<void> {
+    try {
+      await closing;
+    } catch (error) {
+      this.#options.events.emit('error', {
+        where: `close of '${this.#what}'`,
+        error: this.#options.link.wrap(error, `close of '${this.#what}'`),
+      });
+    }
+  }
+
+  #names(): { topic: string; group: string } {
+    return { topic: this.#options.plan.topic, group: this.#options.plan.group };
+  }
+}

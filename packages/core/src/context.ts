@@ -1,0 +1,135 @@
+import type { Position } from './contract.ts';
+import { WaybillError } from './errors.ts';
+import type { Held } from './held.ts';
+import type { BatchContext, HandlerContext, Message, Published } from './message.ts';
+import type { PublishOptions } from './options.ts';
+import type { Topic } from './topic.ts';
+
+/** How a handler publishes: the bus's own `publish`. */
+export type PublishFunction = <T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions) => Promise<Published>;
+
+/** What all contexts of one subscription share. */
+export interface ContextShared {
+  readonly group: string;
+  readonly replay: boolean;
+  readonly publish: PublishFunction;
+}
+
+/** One delivery at one handler. Getters, so that what nobody reads costs nothing. */
+export class SingleContext implements HandlerContext {
+  readonly attempt: number;
+  readonly #held: Held;
+  readonly #shared: ContextShared;
+
+  constructor(held: Held, shared: ContextShared) {
+    this.attempt = held.attempt;
+    this.#held = held;
+    this.#shared = shared;
+  }
+
+  get signal(): AbortSignal {
+    return this.#held.signal;
+  }
+
+  get deliveryCount(): number | null {
+    return this.#held.delivery.deliveryCount;
+  }
+
+  get group(): string {
+    return this.#shared.group;
+  }
+
+  get position(): Position | null {
+    return this.#held.delivery.position;
+  }
+
+  get fence(): number | null {
+    return this.#held.delivery.fence;
+  }
+
+  get replay(): boolean {
+    return this.#shared.replay;
+  }
+
+  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published> {
+    return this.#held.lost ? zombie(topic) : this.#shared.publish(topic, payload, options);
+  }
+}
+
+/** A batch at one handler. */
+export class ManyContext implements BatchContext {
+  /** Why a message failed, by message. */
+  readonly failures: Map<Message<unknown>, unknown> = new Map();
+  readonly #batch: ReadonlyMap<Message<unknown>, Held>;
+  readonly #shared: ContextShared;
+  #controller: AbortController | null = null;
+  #ended = false;
+
+  constructor(batch: ReadonlyMap<Message<unknown>, Held>, shared: ContextShared) {
+    this.#batch = batch;
+    this.#shared = shared;
+  }
+
+  /** Fires when any message of the batch can no longer be settled. */
+  get signal(): AbortSignal {
+    if (this.#controller === null) {
+      const controller = new AbortController();
+      this.#controller = controller;
+      for (const held of this.#batch.values()) {
+        const { signal } = held;
+        if (signal.aborted) controller.abort(signal.reason);
+        else signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true });
+      }
+    }
+    return this.#controller.signal;
+  }
+
+  get group(): string {
+    return this.#shared.group;
+  }
+
+  get replay(): boolean {
+    return this.#shared.replay;
+  }
+
+  attemptOf(message: Message<unknown>): number {
+    return this.#heldOf(message).attempt;
+  }
+
+  fail(message: Message<unknown>, error: unknown): void {
+    this.#heldOf(message);
+    if (this.#ended)
+      throw new WaybillError(
+        'closed',
+        `context.fail for message ${message.id} after its batch has ended; call it before the handler returns`,
+      );
+    if (!this.failures.has(message)) this.failures.set(message, error);
+  }
+
+  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published> {
+    for (const held of this.#batch.values()) if (held.lost) return zombie(topic);
+    return this.#shared.publish(topic, payload, options);
+  }
+
+  /** The handler has ended: `fail` comes too late from here on. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  #heldOf(message: Message<unknown>): Held {
+    const held = this.#batch.get(message);
+    if (held === undefined)
+      throw new WaybillError('invalid', 'the message given to the batch context is not one of its batch');
+    return held;
+  }
+}
+
+/** O3: a handler that has lost its delivery must not publish what its successor will publish again. */
+function zombie(topic: { readonly name: string }): Promise<never> {
+  return Promise.reject(
+    new WaybillError(
+      'closed',
+      `context.publish to '${topic.name}': this delivery was lost, so its successor publishes, not this handler`,
+    ),
+  );
+}

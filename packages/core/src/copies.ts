@@ -1,0 +1,162 @@
+import type { Control, Destination, Headers, OutgoingMessage, Position } from './contract.ts';
+import { ERROR_CODES, WaybillError } from './errors.ts';
+import type { Events } from './events.ts';
+import { sendIdOf } from './hash.ts';
+import type { Held } from './held.ts';
+import type { Link } from './link.ts';
+import { partitionOf } from './murmur2.ts';
+import type { Publisher } from './publisher.ts';
+import type { Route } from './route.ts';
+
+const PAUSE_MIN = 100;
+const PAUSE_MAX = 10_000;
+/** Dead-letter headers are for people: enough of a message to understand it, not enough to break a size limit. */
+const MESSAGE_LIMIT = 1_000;
+
+/** The routes that a subscription's copies take, provisioned with it. */
+export interface CopyRoutes {
+  readonly inbox: Route | null;
+  readonly deadLetter: Route | null;
+}
+
+/**
+ * Copies of deliveries: requeued to the group inbox, or given up to the dead-letter topic. A copy is confirmed before
+ * its original is settled (R6): a crash between the two makes a duplicate, never a loss.
+ */
+export class Copies {
+  readonly #link: Link;
+  readonly #publisher: Publisher;
+  readonly #events: Events;
+  readonly #routes: CopyRoutes;
+  readonly #topic: string;
+  readonly #group: string;
+
+  constructor(link: Link, publisher: Publisher, events: Events, routes: CopyRoutes, topic: string, group: string) {
+    this.#link = link;
+    this.#publisher = publisher;
+    this.#events = events;
+    this.#routes = routes;
+    this.#topic = topic;
+    this.#group = group;
+  }
+
+  /** `held.attempt` is the attempt that the copy will be. */
+  requeue(held: Held, delay: number, ended: (confirmed: boolean) => void): void {
+    const { requeue } = this.#link.adapter.supports;
+    const native = requeue.by === 'native';
+    const control: Control = {
+      ...keptControl(held),
+      attempt: held.attempt,
+      group: this.#group,
+      notBefore: Math.ceil(this.#link.clock.now() + delay),
+    };
+    const route = this.#routes.inbox as Route;
+    const brokerDelay = native ? Math.min(delay, requeue.max ?? delay) : 0;
+    void this.#untilConfirmed(held, route, copyOf(held, route.destination, control, brokerDelay), ended);
+  }
+
+  deadLetter(held: Held, error: WaybillError, code: string, ended: (confirmed: boolean) => void): void {
+    const now = this.#link.clock.now();
+    const control: Control = {
+      ...keptControl(held),
+      dead: {
+        topic: this.#topic,
+        group: this.#group,
+        attempts: String(held.attempt),
+        first: String(held.firstFailure || now),
+        last: String(held.lastFailure || now),
+        error: headerSafe(error.cause instanceof Error ? error.cause.name : error.name, 200),
+        message: headerSafe(error.message, MESSAGE_LIMIT),
+        code: headerSafe(code, 200),
+        position: positionText(held.delivery.position),
+      },
+    };
+    const route = this.#routes.deadLetter as Route;
+    void this.#untilConfirmed(held, route, copyOf(held, route.destination, control, 0), ended);
+  }
+
+  /** Again and again, with growing pauses, until it is confirmed or the original is no longer ours to settle. */
+  async #untilConfirmed(
+    held: Held,
+    route: Route,
+    message: OutgoingMessage,
+    ended: (confirmed: boolean) => void,
+  ): Promise<void> {
+    let sent = message;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await this.#publisher.publish(route, sent, false);
+        ended(true);
+        return;
+      } catch (error) {
+        const failure = this.#link.wrap(error, `copy to '${route.destination.name}'`);
+        this.#events.emit('copy-failed', {
+          topic: this.#topic,
+          group: this.#group,
+          id: held.delivery.id,
+          error: failure,
+        });
+        if (held.lost || !held.attachment.alive || failure.code === 'closed' || this.#link.signal.aborted) {
+          ended(false);
+          return;
+        }
+        if (failure.code === 'too-large') sent = slimmer(sent);
+        else if (!ERROR_CODES[failure.code].retriable) this.#link.forgetProvisioned();
+        await this.#link.pause(Math.min(PAUSE_MAX, PAUSE_MIN * 2 ** attempt));
+      }
+    }
+  }
+}
+
+/** What of the control headers a copy carries on: the publisher's expiry. */
+function keptControl(held: Held): Control {
+  const expires = held.delivery.control?.expires;
+  return expires === undefined ? {} : { expires };
+}
+
+function copyOf(held: Held, destination: Destination, control: Control, delay: number): OutgoingMessage {
+  const { delivery } = held;
+  // Where there is no position, id, attempt and count tell this copy from the next one of the same message.
+  const place =
+    delivery.position === null ? `${held.attempt} ${delivery.deliveryCount ?? 0}` : positionText(delivery.position);
+  return {
+    ...envelopeOf(delivery),
+    control,
+    sendId: sendIdOf(delivery.id, destination.name, place),
+    partition:
+      destination.partitions !== null && delivery.key !== null
+        ? partitionOf(delivery.key, destination.partitions)
+        : null,
+    delay,
+  };
+}
+
+/** The fields of a message that every copy keeps, byte for byte (R5). */
+export function envelopeOf(
+  message: Omit<OutgoingMessage, 'sendId' | 'partition' | 'delay' | 'control'>,
+): Omit<OutgoingMessage, 'sendId' | 'partition' | 'delay' | 'control'> {
+  const { id, time, key, type, source, contentType, headers, body } = message;
+  return { id, time, key, type, source, contentType, headers, body };
+}
+
+/** `3:4711`, several joined by commas; empty where the broker tells no position. */
+export function positionText(position: Position | null): string {
+  if (position === null) return '';
+  return Object.entries(position)
+    .map(([partition, place]) => `${partition}:${place}`)
+    .join(',');
+}
+
+/** A record that is over the broker's limit loses its error message first, then the user's headers; never its body. */
+function slimmer(message: OutgoingMessage): OutgoingMessage {
+  const { dead } = message.control ?? {};
+  if (dead !== undefined && (dead['message'] ?? '') !== '')
+    return { ...message, control: { ...message.control, dead: { ...dead, message: '' } } };
+  return { ...message, headers: Object.create(null) as Headers };
+}
+
+/** One line without control or bidi characters, cut at `limit`. */
+function headerSafe(text: string, limit: number): string {
+  const line = text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').toWellFormed();
+  return line.length <= limit ? line : `${line.slice(0, limit - 1).toWellFormed()}…`;
+}

@@ -1,0 +1,235 @@
+import type {
+  AdapterSubscription,
+  BrowsedMessage,
+  Delivery,
+  Destination,
+  Headers,
+  OutgoingMessage,
+} from './contract.ts';
+import { envelopeOf, positionText } from './copies.ts';
+import { WaybillError } from './errors.ts';
+import { sendIdOf } from './hash.ts';
+import { partitionOf } from './murmur2.ts';
+import { type Broker, DEAD_LETTER_GROUP } from './places.ts';
+import type { ProvisionSpec } from './contract.ts';
+import { quote } from './quote.ts';
+import type { Route } from './route.ts';
+import { DEFAULTS } from './options.ts';
+
+/** A given-up message, with why (R5). */
+export interface DeadMessage {
+  readonly id: string;
+  readonly time: Date;
+  readonly key: string | null;
+  readonly type: string | null;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+  readonly topic: string;
+  readonly group: string;
+  readonly attempts: number;
+  readonly firstFailure: Date | null;
+  readonly lastFailure: Date | null;
+  readonly error: string;
+  readonly message: string;
+  readonly code: string;
+  readonly position: string;
+}
+
+export interface RedriveOptions {
+  /** This one … */
+  readonly id?: string;
+  /** … or those for which this is true … */
+  readonly where?: (message: DeadMessage) => boolean;
+  /** … or all. */
+  readonly all?: boolean;
+  /** Most messages per second. */
+  readonly rate?: number;
+}
+
+export interface DeadLettersOptions {
+  readonly broker: Broker;
+  readonly destination: Destination;
+  readonly spec: ProvisionSpec;
+  /** The inbox of the group that gave them up: the only place a redrive goes to. */
+  readonly inbox: Route;
+  readonly consumer: string;
+}
+
+const LEASE = 30_000;
+
+/**
+ * The dead-letter topic of one group. `list` and `peek` look without taking, where the broker can browse. `redrive` and
+ * `purge` take messages one batch at a time: confirmed in the inbox first, then settled here, so a crash half-way
+ * repeats some and loses none (R7).
+ */
+export class DeadLetters {
+  readonly #options: DeadLettersOptions;
+
+  constructor(options: DeadLettersOptions) {
+    this.#options = options;
+  }
+
+  /** Up to `max` (default 100) messages, the oldest first. @throws WaybillError `unsupported` where it can't browse. */
+  async list(options: { readonly max?: number } = {}): Promise<DeadMessage[]> {
+    const { broker, destination, spec } = this.#options;
+    const { adapter } = broker.link;
+    if (adapter.browse === undefined)
+      throw new WaybillError(
+        'unsupported',
+        `${adapter.name} can't look at '${destination.name}' without taking its messages; redrive or purge them`,
+      );
+    await broker.link.provision(spec);
+    try {
+      const browsed = await adapter.browse(destination, null, options.max ?? 100);
+      return browsed.map(deadMessage);
+    } catch (error) {
+      throw broker.link.wrap(error, `list of '${destination.name}'`);
+    }
+  }
+
+  /** The message of this id, or null. Looks at no more than 10,000. */
+  async peek(id: string): Promise<DeadMessage | null> {
+    return (await this.list({ max: 10_000 })).find((message) => message.id === id) ?? null;
+  }
+
+  /**
+   * Sends them back to the group that gave them up, attempts reset, and to no other group (R7). Takes only what lay
+   * there when it began, so a message that fails again is not redriven in a circle.
+   */
+  async redrive(options: RedriveOptions): Promise<{ redriven: number }> {
+    const { id, where, all, rate } = options;
+    if ([id, where, all === true ? all : undefined].filter((one) => one !== undefined).length !== 1)
+      throw new WaybillError('invalid', 'redrive takes exactly one of id, where and all: true');
+    if (rate !== undefined && !(rate > 0))
+      throw new WaybillError('invalid', `redrive rate is ${quote(rate)}; allowed: messages per second above 0`);
+    const wanted = id === undefined ? (where ?? (() => true)) : (message: DeadMessage) => message.id === id;
+    const redriven = await this.#take(wanted, async (delivery) => {
+      await this.#options.broker.publisher.publish(this.#options.inbox, this.#again(delivery), false);
+      if (rate !== undefined) await this.#options.broker.link.pause(1_000 / rate);
+    });
+    return { redriven };
+  }
+
+  /** Settles everything that lies there now. It is gone for good. */
+  async purge(): Promise<{ purged: number }> {
+    return {
+      purged: await this.#take(
+        () => true,
+        () => Promise.resolve(),
+      ),
+    };
+  }
+
+  /** The message as it was before it failed, under a `sendId` of its own, or a dedup window would swallow it (E2). */
+  #again(delivery: Delivery): OutgoingMessage {
+    const { destination } = this.#options.inbox;
+    const place =
+      delivery.position === null ? (delivery.control?.dead?.['last'] ?? '') : positionText(delivery.position);
+    return {
+      ...envelopeOf(delivery),
+      control: { attempt: 1, group: destination.group as string },
+      sendId: sendIdOf(delivery.id, destination.name, `redrive ${place}`),
+      partition:
+        destination.partitions !== null && delivery.key !== null
+          ? partitionOf(delivery.key, destination.partitions)
+          : null,
+      delay: 0,
+    };
+  }
+
+  async #take(wanted: (message: DeadMessage) => boolean, each: (delivery: Delivery) => Promise<void>): Promise<number> {
+    const { broker, destination, spec, consumer } = this.#options;
+    const { link } = broker;
+    const began = link.clock.now();
+    await link.provision(spec);
+    const subscription = await link.adapter.subscribe(
+      {
+        destination,
+        group: DEAD_LETTER_GROUP,
+        groupAddress: null,
+        inbox: null,
+        consumer: `${consumer}-redrive`,
+        prefetch: 1_000,
+        lease: Math.min(LEASE, link.adapter.supports.lease.max ?? DEFAULTS.lease),
+        start: 'held',
+        bounded: false,
+        filter: null,
+        onRevoked: () => Promise.resolve(),
+        onLost: () => undefined,
+        onAssigned: () => undefined,
+      },
+      link.signal,
+    );
+    const left: Delivery[] = [];
+    let taken = 0;
+    try {
+      const expected = await this.#expected();
+      let seen = 0;
+      for (let empty = 0; empty < 2 && seen < expected && left.length < 10_000;) {
+        const deliveries = await subscription.receive(Math.min(100, expected - seen), link.signal);
+        empty = deliveries.length === 0 ? empty + 1 : 0;
+        for (const delivery of deliveries) {
+          seen++;
+          // A record written after we began is a message that failed again: it stays.
+          const late = Number(delivery.control?.dead?.['last'] ?? 0) > began;
+          if (late || !wanted(deadMessage(delivery))) {
+            left.push(delivery);
+            continue;
+          }
+          await each(delivery);
+          await settle(subscription, delivery);
+          taken++;
+        }
+      }
+      return taken;
+    } catch (error) {
+      throw link.wrap(error, `redrive of '${destination.name}' (${taken} done)`);
+    } finally {
+      await giveBack(subscription, left).catch(() => undefined);
+      await subscription.close().catch(() => undefined);
+    }
+  }
+
+  /** How many lie there now, where the broker tells; else until it has no more. */
+  async #expected(): Promise<number> {
+    const { broker, destination } = this.#options;
+    const { adapter } = broker.link;
+    if (adapter.lag === undefined || !adapter.supports.lag.exact) return Infinity;
+    return (await adapter.lag(destination, DEAD_LETTER_GROUP, null)).count;
+  }
+}
+
+async function settle(subscription: AdapterSubscription, delivery: Delivery): Promise<void> {
+  await subscription.ack([delivery.receipt]);
+}
+
+async function giveBack(subscription: AdapterSubscription, left: readonly Delivery[]): Promise<void> {
+  if (left.length === 0 || subscription.nack === undefined) return;
+  await subscription.nack(left.map((delivery) => delivery.receipt).toReversed(), {
+    delay: 0,
+    failed: false,
+    attempt: 0,
+  });
+}
+
+function deadMessage(record: BrowsedMessage | Delivery): DeadMessage {
+  const dead = record.control?.dead ?? {};
+  const time = (name: string): Date | null => (dead[name] === undefined ? null : new Date(Number(dead[name])));
+  return {
+    id: record.id,
+    time: new Date(record.time),
+    key: record.key,
+    type: record.type,
+    headers: record.headers,
+    body: record.body,
+    topic: dead['topic'] ?? '',
+    group: dead['group'] ?? '',
+    attempts: Number(dead['attempts'] ?? 0),
+    firstFailure: time('first'),
+    lastFailure: time('last'),
+    error: dead['error'] ?? '',
+    message: dead['message'] ?? '',
+    code: dead['code'] ?? '',
+    position: dead['position'] ?? '',
+  };
+}

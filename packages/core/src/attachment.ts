@@ -93,19 +93,29 @@ export class Attachment {
     while (this.#flushing !== null) await this.#flushing;
   }
 
-  /** Gives back unstarted deliveries, the newest first, so that the first of a key comes back first (R3, L2). */
+  /**
+   * Gives back unstarted deliveries, the newest first, so that the first of a key comes back first (R3, L2). Those that
+   * have failed here take their attempt with them where the broker stores it (R1).
+   */
   async giveBack(deliveries: readonly Held[]): Promise<void> {
-    const receipts: Receipt[] = [];
+    const back: Held[] = [];
     for (const held of deliveries) {
       if (held.lost || !this.held.has(held)) continue;
       held.state = 'done';
       this.#free(held);
-      receipts.push(held.delivery.receipt);
+      back.unshift(held);
     }
     const { subscription } = this;
-    if (receipts.length === 0 || subscription.nack === undefined || !this.#alive) return;
+    const stores = this.#supports.settle.nack.attempts;
     try {
-      await subscription.nack(receipts.toReversed(), { delay: 0, failed: false, attempt: 0 });
+      for (let start = 0; start < back.length && subscription.nack !== undefined && this.#alive;) {
+        const attempt = storedAttempt(back[start] as Held, stores);
+        let end = start + 1;
+        while (end < back.length && storedAttempt(back[end] as Held, stores) === attempt) end++;
+        const receipts = back.slice(start, end).map((held) => held.delivery.receipt);
+        await subscription.nack(receipts, { delay: 0, failed: attempt > 0, attempt });
+        start = end;
+      }
     } catch (error) {
       this.#owner.broken(this.#link.wrap(error, `give back to ${this.#what}`));
     }
@@ -285,4 +295,9 @@ export class Attachment {
       this.#extending = false;
     }
   }
+}
+
+/** The attempt to store with a delivery that is given back; 0 for none. */
+function storedAttempt(held: Held, stores: boolean): number {
+  return stores && held.lastFailure > 0 ? held.attempt : 0;
 }

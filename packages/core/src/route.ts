@@ -180,8 +180,9 @@ class Slot {
     if (this.#unresolved.length > 0 && this.#link.clock.monotonic() >= this.#retryAt) {
       let taken = 0;
       for (const outgoing of this.#unresolved) {
-        if (!fits(outgoing)) break;
+        if (!outgoing.ended && !fits(outgoing)) break;
         taken++;
+        if (outgoing.ended) continue; // with its key, or given up by its caller
         left -= outgoing.bytes;
         batch.push(outgoing);
       }
@@ -238,36 +239,14 @@ class Slot {
   }
 
   #settle(batch: readonly Outgoing[], outcomes: readonly SendOutcome[] | WaybillError): void {
+    const progress = this.#note(batch, outcomes);
     const again: Outgoing[] = [];
-    let progress = false;
-    const retryOrEnd = (outgoing: Outgoing): void => {
-      const error = outgoing.error as WaybillError;
-      if (!ERROR_CODES[error.code].retriable) this.#end(outgoing, error, batch);
+    for (const outgoing of batch) {
+      if (outgoing.ended) continue;
+      const { error } = outgoing;
+      if (error !== null && !ERROR_CODES[error.code].retriable) this.#end(outgoing, error, batch);
       else if (this.#owner.expired(outgoing)) this.#end(outgoing, this.#timeout(outgoing), batch);
       else again.push(outgoing);
-    };
-    for (let index = 0; index < batch.length; index++) {
-      const outgoing = batch[index] as Outgoing;
-      if (outgoing.ended) continue;
-      if (outcomes instanceof WaybillError) {
-        outgoing.error = outcomes;
-        retryOrEnd(outgoing);
-        continue;
-      }
-      const outcome = outcomes[index] as SendOutcome;
-      if (outcome.status === 'confirmed') {
-        progress = true;
-        outgoing.ended = true;
-        this.#owner.confirmed(outgoing, outcome);
-        continue;
-      }
-      if (outcome.status === 'skipped') {
-        again.push(outgoing);
-        continue;
-      }
-      if (outcome.status === 'unknown') outgoing.maybeStored = true;
-      outgoing.error = this.#link.wrap(outcome.error, `publish to '${outgoing.destination.name}'`);
-      retryOrEnd(outgoing);
     }
     if (again.length === 0) {
       if (progress) this.#failures = 0;
@@ -282,6 +261,30 @@ class Slot {
     this.#unresolved = [...again, ...this.#unresolved].filter((outgoing) => !outgoing.ended);
   }
 
+  /** What the broker said, before anything is made of it: an end takes key-mates along, but none that is stored. */
+  #note(batch: readonly Outgoing[], outcomes: readonly SendOutcome[] | WaybillError): boolean {
+    let progress = false;
+    for (let index = 0; index < batch.length; index++) {
+      const outgoing = batch[index] as Outgoing;
+      if (outgoing.ended) continue;
+      if (outcomes instanceof WaybillError) {
+        outgoing.error = outcomes;
+        continue;
+      }
+      const outcome = outcomes[index] as SendOutcome;
+      if (outcome.status === 'confirmed') {
+        progress = true;
+        outgoing.ended = true;
+        this.#owner.confirmed(outgoing, outcome);
+      } else if (outcome.status === 'skipped') outgoing.error = null;
+      else {
+        if (outcome.status === 'unknown') outgoing.maybeStored = true;
+        outgoing.error = this.#link.wrap(outcome.error, `publish to '${outgoing.destination.name}'`);
+      }
+    }
+    return progress;
+  }
+
   /** Ends a message in failure, and with it, on a guarded key, all that was accepted behind it. */
   #end(outgoing: Outgoing, error: WaybillError, batch: readonly Outgoing[] = []): void {
     outgoing.ended = true;
@@ -293,16 +296,18 @@ class Slot {
       `not sent: an earlier message of its key ended ${error.code} (message ${outgoing.message.id})`,
       { cause: error },
     );
-    const reject = (behind: Outgoing): boolean => {
-      if (behind.ended || behind.message.key !== key || behind === outgoing) return true;
-      behind.ended = true;
-      this.#owner.failed(behind, behind.maybeStored ? 'unknown' : 'rejected', order);
-      return false;
-    };
+    // Gathered first: each end makes room, and what is let in then must not land in the middle of this.
+    const followers: Outgoing[] = [];
+    const stays = (other: Outgoing): boolean =>
+      other.ended || other === outgoing || other.message.key !== key || followers.push(other) === 0;
     // In its own batch the adapter has held back what follows it, so those have no outcome worth waiting for.
-    for (const behind of batch.slice(batch.indexOf(outgoing) + 1)) reject(behind);
-    for (const behind of this.#unresolved) reject(behind);
-    this.#queue.filter(reject);
+    for (const other of batch.slice(batch.indexOf(outgoing) + 1)) stays(other);
+    this.#unresolved = this.#unresolved.filter(stays);
+    this.#queue.filter(stays);
+    for (const follower of followers) {
+      follower.ended = true;
+      this.#owner.failed(follower, follower.maybeStored ? 'unknown' : 'rejected', order);
+    }
     this.#owner.keyFailed(outgoing, order);
   }
 

@@ -103,8 +103,9 @@ export class Attachment {
       if (held.lost || !this.held.has(held)) continue;
       held.state = 'done';
       this.#free(held);
-      back.unshift(held);
+      back.push(held);
     }
+    back.reverse();
     const { subscription } = this;
     const stores = this.#supports.settle.nack.attempts;
     try {

@@ -1,21 +1,17 @@
+import { assemble } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import type { ResolvedConfig } from './config-types.ts';
-import { Consumer } from './consumer.ts';
-import type { ContextShared } from './context.ts';
 import type { Facts, Lag, StartPosition } from './contract.ts';
-import { Copies } from './copies.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { Dispatcher } from './dispatcher.ts';
 import { type Duration, duration } from './duration.ts';
 import { asPublishError, encode } from './encoding.ts';
 import { type PublishError, WaybillError } from './errors.ts';
 import type { BusEventName, BusEvents, Events } from './events.ts';
-import { BatchExecutor, SingleExecutor } from './executors.ts';
 import type { Filter } from './filter.ts';
 import { type Health, healthOf } from './health.ts';
 import { installedManifests } from './load-adapter.ts';
 import type { BatchHandler, Handler, Published } from './message.ts';
-import { composeHandler, composePublish, type Middleware } from './middleware.ts';
+import { composePublish, type Middleware } from './middleware.ts';
 import { checkName } from './names.ts';
 import { type Need, refusal, subscriptionNeeds, unmet } from './negotiation.ts';
 import type { BatchSubscribeOptions, PublishOptions, SubscribeOptions } from './options.ts';
@@ -207,16 +203,9 @@ export class Bus {
     const needs = [...place.unmet, ...unmet([replay], adapter.supports)];
     if (needs.length > 0) throw await this.#refusal(`replay of '${topic.name}'`, needs, place.broker);
     if (options.partial !== true) await this.#checkHeld(place, start);
-    let done!: () => void;
-    const ended = new Promise<void>((resolve) => (done = resolve));
-    const subscription = await this.#consume(
-      place,
-      plan,
-      handler as Handler<unknown>,
-      { rate: options.rate ?? null, onEnded: done },
-      () => done(),
-    );
-    await ended;
+    const rate = options.rate ?? null;
+    const subscription = await this.#consume(place, plan, handler as Handler<unknown>, { rate }, () => undefined);
+    await subscription.ended;
     const { handled, dropped, filtered } = subscription.counts;
     await subscription.close();
     return { handled, failed: dropped, filtered };
@@ -348,92 +337,40 @@ export class Bus {
     place: Place,
     plan: Plan,
     handler: Handler<unknown>,
-    replay: { readonly rate: number | null; readonly onEnded: () => void } | null,
+    replay: { readonly rate: number | null } | null,
     onClosed: () => void,
   ): Promise<Subscription> {
     const { events, clock, random } = this.#parts;
-    const { link, publisher } = place.broker;
-    const { supports } = link.adapter;
-    const spec = replay === null ? this.#places.withGroup(place, plan.group, plan.start) : place.spec;
-    const inbox = replay === null ? this.#places.inbox(place, plan.group) : null;
-    const deadSpec = this.#places.deadLetterSpec(place, plan.group);
-    const deadLetters = replay === null && plan.deadLetter !== false;
-    const copies = new Copies(
-      link,
-      publisher,
-      events,
-      {
-        inbox: inbox === null ? null : publisher.route(inbox, spec),
-        deadLetter: deadLetters ? publisher.route(deadSpec.destination, deadSpec) : null,
-      },
-      plan.topic,
-      plan.group,
-    );
-    let subscription: Subscription | null = null;
-    const dispatcher: Dispatcher = new Dispatcher({
+    const { consumer, dispatcher } = assemble({
+      place,
+      places: this.#places,
       plan,
-      topic: place.topic,
-      supports,
+      handler,
+      middlewares: this.#middlewares,
+      replay,
+      name: this.#consumerName(),
+      events,
       clock,
-      events,
       random,
-      copies,
-      replay: replay !== null,
-      onChange: () => consumer.changed(),
-      onStop: () => void subscription?.close(),
-    });
-    const shared: ContextShared = {
-      group: plan.group,
-      replay: replay !== null,
       publish: this.publish.bind(this),
-    };
-    dispatcher.executor =
-      plan.batch === null
-        ? new SingleExecutor(dispatcher, composeHandler(this.#middlewares, handler), shared)
-        : new BatchExecutor(dispatcher, handler as unknown as BatchHandler<unknown>, shared, {
-            clock,
-            ...plan.batch,
-            attempts: plan.attempts,
-            concurrency: () => plan.concurrency,
-          });
-    const consumer = new Consumer({
-      plan,
-      link,
-      events,
-      dispatcher,
-      rate: replay?.rate ?? null,
-      provision: deadLetters ? [spec, deadSpec] : [spec],
-      spec: {
-        destination: place.destination,
-        group: plan.group,
-        groupAddress: this.#places.groupAddress(plan.topic, plan.group),
-        inbox,
-        consumer: this.#consumerName(),
-        prefetch: plan.prefetch,
-        lease: plan.lease,
-        start: plan.start,
-        bounded: replay !== null,
-        filter: supports.deliver.filter.by === 'native' ? plan.filter : null,
-      },
+      onStop: () => void subscription.close(),
     });
-    const made: Subscription = new Subscription(plan, consumer, dispatcher, {
+    const subscription: Subscription = new Subscription(plan, consumer, dispatcher, {
       lag: () => this.lag(place.topic, plan.group),
       refuse: (path, why) => this.#refuse(place, path, why),
-      canSeek: supports.seek.by !== 'refused',
+      canSeek: place.broker.link.adapter.supports.seek.by !== 'refused',
       forget: (one) => {
         if (this.#subscriptions.delete(one)) onClosed();
       },
     });
-    subscription = made;
-    this.#subscriptions.add(made);
+    this.#subscriptions.add(subscription);
     try {
       await consumer.open();
     } catch (error) {
-      this.#subscriptions.delete(made);
+      this.#subscriptions.delete(subscription);
       throw error;
     }
-    if (replay !== null) void consumer.ended.then(replay.onEnded);
-    return made;
+    return subscription;
   }
 
   #claimGroup(name: string, plan: Plan): void {

@@ -1,5 +1,5 @@
 import { Attachment } from './attachment.ts';
-import type { Timer } from './clock.ts';
+import { Budget } from './budget.ts';
 import type { AdapterSubscription, Delivery, ProvisionSpec, StartPosition, SubscriptionSpec } from './contract.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { ERROR_CODES, WaybillError } from './errors.ts';
@@ -7,6 +7,7 @@ import type { Events } from './events.ts';
 import type { Held } from './held.ts';
 import type { Link } from './link.ts';
 import type { Plan } from './plan.ts';
+import { Watch } from './watch.ts';
 
 export interface ConsumerOptions {
   readonly plan: Plan;
@@ -33,6 +34,8 @@ const RESUBSCRIBE_MAX = 10_000;
  */
 export class Consumer {
   readonly #options: ConsumerOptions;
+  readonly #budget: Budget;
+  readonly #watch: Watch;
   readonly #stop = new AbortController();
   #state: ConsumerState = 'opening';
   #attachment: Attachment | null = null;
@@ -42,19 +45,18 @@ export class Consumer {
   #closing: Promise<void> | null = null;
   #paused = false;
   #draining = false;
-  /** After a suspicious delivery (R10): one at a time, until one arrives that is not. */
-  #cautious = false;
   /** Ends the wait of a `receive` under way; what its poll still brings is collected and goes back. */
   #poll = new AbortController();
   #heldBack = new Set<number>();
-  #received = 0;
-  #startedAt = 0;
   #lastReceive: number | null = null;
   readonly #ended: Promise<void>;
   #end!: () => void;
 
   constructor(options: ConsumerOptions) {
     this.#options = options;
+    const { plan, link, dispatcher, rate } = options;
+    this.#budget = new Budget({ plan, clock: link.clock, dispatcher, rate, onCredit: () => this.wake() });
+    this.#watch = new Watch(link.clock);
     this.#ended = new Promise((resolve) => (this.#end = resolve));
   }
 
@@ -136,6 +138,8 @@ export class Consumer {
   async #live(opened: () => void, refused: (error: WaybillError) => void): Promise<void> {
     const { link, events, plan } = this.#options;
     let failures = 0;
+    const unwatch = link.onLost(() => this.#dropped());
+    this.#stop.signal.addEventListener('abort', unwatch, { once: true });
     while (!this.#stop.signal.aborted) {
       let attachment: Attachment | null = null;
       try {
@@ -152,6 +156,7 @@ export class Consumer {
           this.#end();
           break;
         }
+        if (this.#state === 'subscribed') this.#state = 'resubscribing';
       } catch (error) {
         if (this.#stop.signal.aborted) break;
         const wrapped = link.wrap(error, `subscription '${this.#what}'`);
@@ -206,13 +211,12 @@ export class Consumer {
   async #receiveAll(attachment: Attachment, onAnswer: () => void): Promise<void> {
     const { subscription } = attachment;
     const { link, dispatcher } = this.#options;
-    this.#startedAt = link.clock.monotonic();
     while (!this.#stop.signal.aborted && attachment.alive) {
       // Nothing more is wanted, but a poll under way may still bring something: it must not be abandoned.
-      const wanted = this.#paused || this.#draining ? subscription.reserved : this.#credit(attachment);
+      const wanted = this.#paused || this.#draining ? subscription.reserved : this.#budget.credit(attachment);
       const stuck = wanted > 0 && !this.#draining ? dispatcher.stuckPartitions(PATIENCE) : null;
       this.#reportHeldBack(stuck);
-      if (wanted <= 0 || this.#crowded(stuck)) {
+      if (wanted <= 0 || (stuck === null && this.#budget.crowded())) {
         await this.#change(wanted > 0 ? PATIENCE : null);
         continue;
       }
@@ -220,52 +224,24 @@ export class Consumer {
       const deliveries = await subscription.receive(wanted, this.#poll.signal, stuck ?? undefined);
       onAnswer();
       this.#lastReceive = link.clock.monotonic();
-      if (this.#watchers.size > 0) this.changed();
+      this.#watch.changed();
       if (deliveries.length > 0) await this.#admit(attachment, deliveries);
       else if (subscription.ended === true && attachment.held.size === 0) return;
       else if (subscription.ended === true) await this.#change(null);
     }
   }
 
-  /** How many more may be held; nothing while what is ready would keep the handlers busy anyway. */
-  #credit(attachment: Attachment): number {
-    const { plan, dispatcher, rate, link } = this.#options;
-    if (this.#cautious) return this.held === 0 ? 1 : 0;
-    if (attachment.bytes >= plan.prefetchBytes) return 0;
-    const credit = plan.prefetch - this.held;
-    const slots = plan.concurrency * (plan.batch?.size ?? 1);
-    if (dispatcher.ready >= slots && credit < plan.prefetch / 2) return 0;
-    if (rate === null) return credit;
-    const allowed = Math.floor(((link.clock.monotonic() - this.#startedAt) / 1000) * rate) + 1 - this.#received;
-    if (allowed <= 0) this.#wakeIn(Math.min(1_000, 1_000 / rate));
-    return Math.min(credit, allowed);
-  }
-
-  /** Most of the prefetch waits behind keys that still move: more would only wait with it. */
-  #crowded(stuck: ReadonlySet<number> | null): boolean {
-    return stuck === null && this.#options.dispatcher.waiting > this.#options.plan.prefetch * 0.75;
-  }
-
   async #admit(attachment: Attachment, deliveries: readonly Delivery[]): Promise<void> {
     const { plan, dispatcher, link } = this.#options;
-    this.#received += deliveries.length;
-    const half = plan.maxDeliveries / 2;
-    let suspicious = false;
+    const suspects = this.#budget.suspects(attachment, deliveries);
     const keys = plan.ordered ? new Set<string>() : null;
-    const batch: Held[] = [];
-    for (const delivery of deliveries) {
+    const batch = deliveries.map((delivery) => {
       const key = plan.ordered ? delivery.key : null;
-      let first = true;
-      if (delivery.deliveryCount !== null && delivery.deliveryCount > 1) {
-        if (delivery.deliveryCount > half) suspicious = true;
-        first = key === null || keys === null || !keys.has(key);
-      }
-      if (key !== null && keys !== null && delivery.deliveryCount !== null) keys.add(key);
-      batch.push(attachment.hold(delivery, key, first));
-    }
-    const alone = suspicious && (batch.length > 1 || attachment.held.size > 1);
-    this.#cautious = suspicious;
-    if (this.#draining || this.#paused || alone || !attachment.alive) await this.#giveBack(attachment, batch);
+      const first = key === null || keys === null || !keys.has(key);
+      if (key !== null && delivery.deliveryCount !== null) keys?.add(key);
+      return attachment.hold(delivery, key, first);
+    });
+    if (suspects || this.#draining || this.#paused || !attachment.alive) await this.#giveBack(attachment, batch);
     else dispatcher.admit(batch, link.clock.monotonic());
   }
 
@@ -287,14 +263,6 @@ export class Consumer {
         resolve();
       };
     });
-  }
-
-  #rateTimer: Timer | null = null;
-  #wakeIn(ms: number): void {
-    this.#rateTimer ??= this.#options.link.clock.setTimer(() => {
-      this.#rateTimer = null;
-      this.wake();
-    }, ms);
   }
 
   #reportHeldBack(stuck: ReadonlySet<number> | null): void {
@@ -319,7 +287,7 @@ export class Consumer {
     const back = this.#giveBack(attachment, unstarted);
     const settled = (): boolean =>
       !attachment.alive || ![...attachment.held].some((held) => gone.has(held.delivery.partition));
-    await this.#until(settled, this.#options.plan.drain);
+    await this.#watch.until(settled, this.#options.plan.drain);
     await attachment.flush();
     await back;
     const forced = this.#lostPartitions(attachment, partitions);
@@ -338,28 +306,9 @@ export class Consumer {
     return forced;
   }
 
-  /** Waits until it is so, looking at each change, or until the deadline has passed. */
-  #until(condition: () => boolean, deadline: number): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#watchers.delete(look);
-        timer.cancel();
-        resolve();
-      };
-      const look = (): void => {
-        if (condition()) done();
-      };
-      const timer = this.#options.link.clock.setTimer(done, deadline);
-      this.#watchers.add(look);
-      look();
-    });
-  }
-
-  readonly #watchers = new Set<() => void>();
-
   /** The dispatcher or the attachment has changed something. */
   changed(): void {
-    if (this.#watchers.size > 0) for (const look of this.#watchers) look();
+    this.#watch.changed();
     this.wake();
   }
 
@@ -377,6 +326,15 @@ export class Consumer {
     this.#options.link.noticed(error);
     void subscription.close().catch(() => undefined);
     if (this.#attachment?.subscription === subscription) this.#attachment.retire();
+    this.wake();
+  }
+
+  /** The connection is lost, and this attachment with it, though a full prefetch asks it for nothing and would not see. */
+  #dropped(): void {
+    const attachment = this.#attachment;
+    if (attachment === null || !attachment.alive) return;
+    attachment.retire();
+    void attachment.subscription.close().catch(() => undefined);
     this.wake();
   }
 
@@ -405,7 +363,7 @@ export class Consumer {
     }
     this.#stop.abort();
     this.wake();
-    this.#rateTimer?.cancel();
+    this.#budget.close();
     await this.#life;
     await this.#retire(this.#attachment);
     dispatcher.close();
@@ -415,8 +373,11 @@ export class Consumer {
 
   async #drain(attachment: Attachment, deadline: number): Promise<void> {
     const { stopDelay } = this.#options.link.adapter.supports.receive;
-    const noMore = this.#until(() => attachment.subscription.reserved === 0 || !attachment.alive, stopDelay + 1_000);
-    await this.#until(() => attachment.held.size === 0 || !attachment.alive, deadline);
+    const noMore = this.#watch.until(
+      () => attachment.subscription.reserved === 0 || !attachment.alive,
+      stopDelay + 1_000,
+    );
+    await this.#watch.until(() => attachment.held.size === 0 || !attachment.alive, deadline);
     await noMore;
     // The deadline has passed for these: their signals fire, and what they still do settles nothing.
     attachment.lose((held) => held.state !== 'settling');

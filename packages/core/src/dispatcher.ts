@@ -5,13 +5,12 @@ import { WaybillError } from './errors.ts';
 import type { Events } from './events.ts';
 import { Gate, type Verdict } from './gate.ts';
 import type { Held, HeldState } from './held.ts';
-import { Lanes } from './lanes.ts';
 import type { Plan } from './plan.ts';
 import { decide, shown } from './retry.ts';
-import { Ring } from './ring.ts';
 import type { Supports } from './supports.ts';
 import { TimerHeap } from './timer-heap.ts';
 import type { Topic } from './topic.ts';
+import { Turns } from './turns.ts';
 
 /** What runs handlers: one message at a time, or batches. Each run ends with `succeeded`, `failed` or `postponed`, once. */
 export interface Executor {
@@ -64,11 +63,7 @@ export class Dispatcher {
   readonly #gate: Gate;
   readonly #claims: Claims | null;
   readonly #timers: TimerHeap<() => void>;
-  readonly #lanes = new Lanes<Held>();
-  readonly #ready = new Ring<Held>();
-  /** Deliveries behind held keys, and when one last moved up, per partition (O4). */
-  readonly #waiting: number[] = [];
-  readonly #moved: number[] = [];
+  readonly #turns: Turns;
   #executor!: Executor;
   #slots: number;
   #running = 0;
@@ -79,6 +74,7 @@ export class Dispatcher {
   constructor(options: DispatcherOptions) {
     const { plan, topic, clock, events, replay } = options;
     this.#options = options;
+    this.#turns = new Turns(clock);
     this.#gate = new Gate(plan, topic, clock);
     const report = (error: WaybillError): void =>
       events.emit('error', { where: `subscription '${plan.topic}/${plan.group}'`, error });
@@ -105,12 +101,12 @@ export class Dispatcher {
   }
 
   get ready(): number {
-    return this.#ready.size;
+    return this.#turns.ready;
   }
 
   /** Deliveries queued behind their keys. */
   get waiting(): number {
-    return this.#lanes.waiting;
+    return this.#turns.waiting;
   }
 
   get halted(): boolean {
@@ -125,33 +121,16 @@ export class Dispatcher {
 
   /** Partitions where deliveries behind held keys fill half the prefetch and nothing has moved for `patience` ms (O4). */
   stuckPartitions(patience: number): Set<number> | null {
-    const limit = this.#options.plan.prefetch / 2;
-    let stuck: Set<number> | null = null;
-    for (let partition = 0; partition < this.#waiting.length; partition++) {
-      if ((this.#waiting[partition] ?? 0) <= limit) continue;
-      if (this.#options.clock.monotonic() - (this.#moved[partition] ?? 0) > patience)
-        (stuck ??= new Set()).add(partition);
-    }
-    return stuck;
+    return this.#turns.stuckPartitions(this.#options.plan.prefetch / 2, patience);
   }
 
   waitingOf(partition: number): number {
-    return this.#waiting[partition] ?? 0;
+    return this.#turns.waitingOf(partition);
   }
 
   /** Takes deliveries in the order they came. */
   admit(deliveries: readonly Held[], now: number): void {
-    for (const held of deliveries) {
-      if (held.key === null || this.#lanes.enter(held)) {
-        held.heading = true;
-        this.#makeReady(held);
-      } else {
-        const { partition } = held.delivery;
-        const waiting = this.#waiting[partition] ?? 0;
-        if (waiting === 0) this.#moved[partition] = now;
-        this.#waiting[partition] = waiting + 1;
-      }
-    }
+    for (const held of deliveries) this.#turns.enter(held, now);
     this.pump();
   }
 
@@ -159,12 +138,12 @@ export class Dispatcher {
   pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    for (let held = this.#ready.peek(); held !== undefined && !this.#halted; held = this.#ready.peek()) {
+    for (let held = this.#turns.peek(); held !== undefined && !this.#halted; held = this.#turns.peek()) {
       // Members of a batch that runs again gather beyond the limit: the batch itself keeps it.
       if (this.#running >= this.#slots && held.cohort === null) break;
-      this.#ready.shift();
+      this.#turns.take();
       if (held.state === 'ready') this.#begin(held);
-      else this.#release(held); // given back or lost meanwhile
+      else this.#turns.release(held); // given back or lost meanwhile
     }
     this.#executor.flush();
     this.#pumping = false;
@@ -185,7 +164,7 @@ export class Dispatcher {
   succeeded(held: Held): void {
     this.#exit(held);
     if (held.timeoutError !== null) this.#failed(held, held.timeoutError);
-    else if (held.lost) this.#release(held);
+    else if (held.lost) this.#turns.release(held);
     else {
       this.counts.handled++;
       if (this.#claims === null) this.#settle(held);
@@ -204,19 +183,15 @@ export class Dispatcher {
   /** Neither acked nor charged: it comes again behind the one before it in its lane (F7). */
   postponed(held: Held): void {
     this.#exit(held);
-    if (held.lost) this.#release(held);
-    else if (held.heading) this.#makeReady(held);
-    else {
-      held.state = 'waiting';
-      this.#waiting[held.delivery.partition] = this.waitingOf(held.delivery.partition) + 1;
-    }
+    if (held.lost) this.#turns.release(held);
+    else this.#turns.postpone(held);
     this.pump();
   }
 
   /** Whether a delivery waiting behind its key may join the batch of the one before it; if so, it is running now. */
   join(held: Held): boolean {
     if (held.state !== 'waiting' || this.#gate.check(held) !== null || this.#gate.decode(held) !== null) return false;
-    this.#waiting[held.delivery.partition] = this.waitingOf(held.delivery.partition) - 1;
+    this.#turns.join(held);
     this.#enter(held);
     return true;
   }
@@ -239,10 +214,10 @@ export class Dispatcher {
   }
 
   #withdrawn(held: Held, was: HeldState): void {
-    if (was === 'waiting') this.#waiting[held.delivery.partition] = this.waitingOf(held.delivery.partition) - 1;
+    this.#turns.withdraw(held, was);
     if (was !== 'parked') return;
     this.#unpark(held);
-    this.#release(held);
+    this.#turns.release(held);
   }
 
   #enter(held: Held): void {
@@ -288,7 +263,7 @@ export class Dispatcher {
   #run(held: Held): void {
     if (held.lost) {
       this.#exit(held);
-      this.#release(held);
+      this.#turns.release(held);
       return;
     }
     const { timeout } = this.#options.plan;
@@ -348,36 +323,14 @@ export class Dispatcher {
 
   #settle(held: Held): void {
     if (!held.lost && !held.settled) held.attachment.ack(held);
-    this.#release(held);
-  }
-
-  /** Its lane goes on. Those behind it that were settled, lost or given back meanwhile are passed over. */
-  #release(held: Held): void {
-    if (held.key === null || !held.heading) return;
-    held.heading = false;
-    for (let next = this.#lanes.leave(held); next !== null; next = this.#lanes.leave(next)) {
-      if (next.state === 'waiting') {
-        const { partition } = next.delivery;
-        this.#waiting[partition] = this.waitingOf(partition) - 1;
-        this.#moved[partition] = this.#options.clock.monotonic();
-        this.#makeReady(next);
-      } else if (!next.inHandler && next.state !== 'parked' && next.state !== 'copying' && next.state !== 'ready')
-        continue;
-      next.heading = true;
-      return;
-    }
-  }
-
-  #makeReady(held: Held): void {
-    held.state = 'ready';
-    this.#ready.push(held);
+    this.#turns.release(held);
   }
 
   #failed(held: Held, error: unknown): void {
     const { plan, supports, clock, random, events } = this.#options;
     if (this.#claims !== null) void this.#claims.release(held);
     if (held.lost) {
-      this.#release(held);
+      this.#turns.release(held);
       return;
     }
     this.counts.failed++;
@@ -431,7 +384,7 @@ export class Dispatcher {
   /** Dead letter, confirmed, then ack (R6); or what the subscription chose instead. */
   #giveUp(held: Held, error: WaybillError, code: string): void {
     const { plan, events, copies, replay, onStop } = this.#options;
-    if (held.lost) this.#release(held);
+    if (held.lost) this.#turns.release(held);
     else if (plan.deadLetter !== false && !replay)
       this.#copy(
         held,
@@ -444,7 +397,7 @@ export class Dispatcher {
       );
     else if (plan.onExhausted === 'stop' && !replay) {
       this.#halted = true;
-      this.#makeReady(held);
+      this.#turns.makeReady(held);
       events.emit('stopped', { ...this.#names(), id: held.delivery.id, error });
       onStop();
     } else this.#drop(held, 'exhausted');
@@ -464,20 +417,20 @@ export class Dispatcher {
       this.#copying--;
       if (confirmed) onConfirmed?.();
       if (confirmed || held.lost) this.#settle(held);
-      else this.#makeReady(held);
+      else this.#turns.makeReady(held);
       this.pump();
     });
   }
 
   #park(held: Held, delay: number): void {
     if (held.lost) {
-      this.#release(held);
+      this.#turns.release(held);
       return;
     }
     held.state = 'parked';
     held.timer = this.#timers.add(this.#options.clock.monotonic() + delay, () => {
       held.timer = null;
-      if (held.state === 'parked') this.#makeReady(held);
+      if (held.state === 'parked') this.#turns.makeReady(held);
     });
   }
 

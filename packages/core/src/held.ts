@@ -20,7 +20,7 @@ export class Held {
   readonly key: string | null;
   /** The one behind it in its lane. Written by the lanes alone. */
   next: Held | null = null;
-  state: HeldState = 'waiting';
+  state: HeldState = 'ready';
   /** First of its lane: when it ends, the next of its key may run. */
   heading = false;
   /** In a handler, or being looked at on the way there; a ghost is in its handler though its state is `lost`. */

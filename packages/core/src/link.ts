@@ -33,6 +33,7 @@ export class Link {
   #state: LinkState = 'connecting';
   #facts: Facts = {};
   #waiting: { resolve: () => void; reject: (error: WaybillError) => void }[] = [];
+  readonly #onLost = new Set<() => void>();
   #lastError: WaybillError | null = null;
 
   constructor(options: LinkOptions) {
@@ -96,7 +97,14 @@ export class Link {
     this.#lastError = error;
     this.#provisioned.clear();
     this.#events.emit('disconnected', { broker: this.name, error });
+    for (const lost of this.#onLost) lost();
     void this.#connectAgain();
+  }
+
+  /** Calls back at each loss of the connection, whoever noticed it; returns how to stop. */
+  onLost(callback: () => void): () => void {
+    this.#onLost.add(callback);
+    return () => void this.#onLost.delete(callback);
   }
 
   /** Provisions or verifies once per destination and set of groups, until the connection is lost. */

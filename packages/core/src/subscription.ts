@@ -57,6 +57,11 @@ export class Subscription {
     return this.#consumer.lastReceive;
   }
 
+  /** @internal Resolves when a replay has handled everything, or when it was closed. */
+  get ended(): Promise<void> {
+    return this.#consumer.ended;
+  }
+
   /** No new handler starts in this process; running ones finish; what is held stays held (D9). Idempotent. */
   pause(): void {
     this.#open();

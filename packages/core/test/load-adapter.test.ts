@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const broker = (url: string, adapters: Record<string, string>): ResolvedBroker =>
-  parseConfig({ brokers: { main: url }, adapters }, 'test').brokers['main'] as ResolvedBroker;
+  parseConfig({ brokers: { main: url }, adapters }, 'test').brokers['main']!;
 
 describe('the table', () => {
   test.each([

@@ -31,8 +31,8 @@ describe('maskText', () => {
   ])('leaves alone: %s', (text) => expect(maskText(text)).toBe(text));
 
   test('masks registered secrets in any place, also percent-encoded, the longest first', () => {
-    maskSecrets('hunter2/', 'hunter2/long', 'abc');
-    expect(maskText('a hunter2/long b xhunter2/x hunter2%2F abc')).toBe('a *** b x***x *** abc');
+    maskSecrets('hunter2/', 'hunter2/long', 'abc', 'four');
+    expect(maskText('a hunter2/long b xhunter2/x hunter2%2F abc four')).toBe('a *** b x***x *** abc ***');
     expect(() => maskSecrets('\ud800 lone surrogate')).not.toThrow();
   });
 
@@ -117,6 +117,7 @@ describe('sanitise', () => {
       bomb,
       revoked.proxy,
       self,
+      { message: '', errors: revoked.proxy },
       {
         get message(): string {
           throw new Error('boom');

@@ -36,6 +36,39 @@ test('equal deadlines end in the order they were added', async () => {
   expect(batches).toEqual([items]);
 });
 
+test('is set again only for an earlier deadline', () => {
+  const clock = new FakeClock();
+  let timers = 0;
+  const counting = {
+    now: () => clock.now(),
+    monotonic: () => clock.monotonic(),
+    setTimer: (callback: () => void, ms: number) => {
+      timers++;
+      return clock.setTimer(callback, ms);
+    },
+  };
+  const heap = new TimerHeap<number>(counting, () => undefined);
+  const entries = [50, 50, 60, 70].map((due) => heap.add(due, due));
+  for (const entry of entries.slice(0, 3)) heap.remove(entry);
+  heap.add(55, 55);
+  expect(timers).toBe(1);
+  heap.add(40, 40);
+  expect([timers, clock.pending]).toEqual([2, 1]);
+});
+
+test('any entry may be removed, the rest comes in order', () => {
+  const dues = fc.array(fc.nat(100), { maxLength: 100 });
+  fc.assert(
+    fc.property(dues, fc.infiniteStream(fc.boolean()), (all, removes) => {
+      const heap = new TimerHeap<number>(new FakeClock(), () => undefined);
+      const entries = all.map((due) => heap.add(due, due));
+      const rest = entries.filter((entry) => !(removes.next().value === true && heap.remove(entry)));
+      expect(heap.clear()).toEqual(rest.map((entry) => entry.due).toSorted((a, b) => a - b));
+    }),
+    { numRuns: 500 },
+  );
+});
+
 test('what is past is handed out by the timer, not from within add', async () => {
   const { clock, heap, batches } = setUp();
   await clock.advance(100);

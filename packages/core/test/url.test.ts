@@ -31,6 +31,7 @@ test.each([
   ['amqp://h/', { ...empty, scheme: 'amqp', hosts: [{ host: 'h', port: null }], path: '' }],
   ['amqp://h/%2Fa/b', { ...empty, scheme: 'amqp', hosts: [{ host: 'h', port: null }], path: '/a/b' }],
   ['redis://:pw@h/0', { ...empty, scheme: 'redis', hosts: [{ host: 'h', port: null }], password: 'pw', path: '0' }],
+  ['redis://@[2001:db8::10]:65535', { ...empty, scheme: 'redis', hosts: [{ host: '2001:db8::10', port: 65_535 }] }],
   ['redis://user@h', { ...empty, scheme: 'redis', hosts: [{ host: 'h', port: null }], username: 'user' }],
   ['redis://', { ...empty, scheme: 'redis' }],
 ])('%s', (url, parts) => expect({ ...parseBrokerUrl(url), params: { ...parseBrokerUrl(url).params } }).toEqual(parts));
@@ -63,6 +64,7 @@ test.each([
   ['redis://::1', /host 1/],
   ['redis://hö', /host 1/],
   ['redis://u:p@', /no host/],
+  ['redis://@', /no host/],
   ['redis://u:p@ss@h', /%40/],
   ['redis://u:pa/ss@h', /%40/],
   ['redis://u:pa#ss@h', /%23/],

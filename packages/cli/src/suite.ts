@@ -1,0 +1,62 @@
+import {
+  CASES,
+  type ConformanceCase,
+  type Cost,
+  type Harness,
+  type MissingTarget,
+  runSuite,
+  type TargetResult,
+} from '@waybill/conformance';
+import type { KnownGaps } from './exit-code.ts';
+import type { Progress } from './progress.ts';
+import { UsageError } from './usage-error.ts';
+
+export const COSTS: readonly Cost[] = ['quick', 'slow', 'fault', 'long'];
+
+export interface Selection {
+  /** A case's id, or a guarantee's, or the beginning of a case's id. */
+  readonly filter?: string;
+  readonly costs: readonly Cost[];
+}
+
+/** The cases that a command asks for. @throws UsageError where there are none: a run of nothing proves nothing. */
+export function selectCases({ filter, costs }: Selection): readonly ConformanceCase[] {
+  const wanted = (one: ConformanceCase): boolean =>
+    filter === undefined || one.id.startsWith(filter) || one.guarantees.some((guarantee) => guarantee === filter);
+  const cases = CASES.filter((one) => costs.includes(one.cost) && wanted(one));
+  if (cases.length > 0) return cases;
+  const matched = CASES.filter(wanted);
+  const hint =
+    matched.length === 0
+      ? 'no case has such an id'
+      : `${matched.map((one) => `${one.id} (${one.cost})`).join(', ')} cost more`;
+  throw new UsageError(`--filter ${filter ?? ''} --cost ${costs.join(',')} selects no case: ${hint}`);
+}
+
+export interface RunOptions {
+  readonly cases: readonly ConformanceCase[];
+  readonly seed: number;
+  readonly progress: Progress;
+  /** A folder for histories. */
+  readonly histories?: string;
+}
+
+/** Runs the cases on one target; on none, each is `not-run` with its reason. */
+export async function runTarget(target: Harness | MissingTarget, options: RunOptions): Promise<TargetResult> {
+  const { cases, seed, progress, histories } = options;
+  return runSuite({
+    target,
+    cases,
+    seed,
+    ...(histories !== undefined && { histories }),
+    onProgress: ({ id }, done, total) => progress.update(target.name, id, done, total),
+  });
+}
+
+export function isMissing(target: Harness | MissingTarget): target is MissingTarget {
+  return 'missing' in target;
+}
+
+export function knownGapsOf(targets: readonly (Harness | MissingTarget)[]): KnownGaps {
+  return Object.fromEntries(targets.map((target) => [target.name, isMissing(target) ? {} : (target.knownGaps ?? {})]));
+}

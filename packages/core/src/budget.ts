@@ -36,12 +36,9 @@ export class Budget {
     const credit = plan.prefetch - held;
     const slots = plan.concurrency * (plan.batch?.size ?? 1);
     if (dispatcher.ready >= slots && credit < plan.prefetch / 2) return 0;
-    return rate === null ? credit : Math.min(credit, this.#allowed(rate));
-  }
-
-  /** Most of the prefetch waits behind keys that still move: more would only wait with it. */
-  crowded(): boolean {
-    return this.#options.dispatcher.waiting > this.#options.plan.prefetch * 0.75;
+    // One receive must not fill the prefetch with messages behind one key: half of it is for other partitions (O4).
+    const wanted = plan.ordered ? Math.min(credit, dispatcher.room) : credit;
+    return rate === null ? wanted : Math.min(wanted, this.#allowed(rate));
   }
 
   /** Counts what came. True: one of them may be killing the process, so all must go back and come again one by one. */

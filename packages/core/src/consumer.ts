@@ -77,7 +77,8 @@ export class Consumer {
   /** Resolves when the subscription stands; rejects when it can't. */
   open(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#life = this.#live(resolve, reject);
+      const unwatch = this.#options.link.onLost(() => this.#dropped());
+      this.#life = this.#live(resolve, reject).finally(unwatch);
     });
   }
 
@@ -138,15 +139,10 @@ export class Consumer {
   async #live(opened: () => void, refused: (error: WaybillError) => void): Promise<void> {
     const { link, events, plan } = this.#options;
     let failures = 0;
-    const unwatch = link.onLost(() => this.#dropped());
-    this.#stop.signal.addEventListener('abort', unwatch, { once: true });
     while (!this.#stop.signal.aborted) {
       let attachment: Attachment | null = null;
       try {
-        const waiting = link.ready();
-        if (waiting !== null) await waiting;
-        for (const spec of this.#options.provision) await link.provision(spec);
-        if (this.#stop.signal.aborted) break;
+        await this.#unlessStopped(this.#stand());
         attachment = await this.#attach();
         this.#state = 'subscribed';
         events.emit('subscribed', { topic: plan.topic, group: plan.group });
@@ -173,10 +169,29 @@ export class Consumer {
         const delay = Math.min(RESUBSCRIBE_MAX, RESUBSCRIBE_MIN * 2 ** failures++) * (0.5 + 0.5 * link.random());
         events.emit('resubscribing', { topic: plan.topic, group: plan.group, error: wrapped, delay });
         await this.#retire(attachment);
-        await link.pause(delay);
+        await this.#unlessStopped(link.pause(delay)).catch(() => undefined);
       }
     }
     refused(new WaybillError('closed', `subscription '${this.#what}' was closed while it was opened`));
+  }
+
+  /** The connection and everything that the subscription needs at the broker. */
+  async #stand(): Promise<void> {
+    const { link, provision } = this.#options;
+    const waiting = link.ready();
+    if (waiting !== null) await waiting;
+    for (const spec of provision) await link.provision(spec);
+  }
+
+  /** A close must not wait for a broker that is away. */
+  #unlessStopped<T>(promise: Promise<T>): Promise<T> {
+    const { signal } = this.#stop;
+    return new Promise((resolve, reject) => {
+      const stop = (): void => reject(new WaybillError('closed', `subscription '${this.#what}' is closed`));
+      signal.addEventListener('abort', stop, { once: true });
+      promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+      if (signal.aborted) stop();
+    });
   }
 
   async #attach(): Promise<Attachment> {
@@ -216,7 +231,7 @@ export class Consumer {
       const wanted = this.#paused || this.#draining ? subscription.reserved : this.#budget.credit(attachment);
       const stuck = wanted > 0 && !this.#draining ? dispatcher.stuckPartitions(PATIENCE) : null;
       this.#reportHeldBack(stuck);
-      if (wanted <= 0 || (stuck === null && this.#budget.crowded())) {
+      if (wanted <= 0 || (stuck === null && dispatcher.crowded(PATIENCE))) {
         await this.#change(wanted > 0 ? PATIENCE : null);
         continue;
       }
@@ -241,7 +256,9 @@ export class Consumer {
       if (key !== null && delivery.deliveryCount !== null) keys?.add(key);
       return attachment.hold(delivery, key, first);
     });
-    if (suspects || this.#draining || this.#paused || !attachment.alive) await this.#giveBack(attachment, batch);
+    // What can't be given back stays held through a pause: dropped here, it would only come again on another attachment.
+    const returned = this.#paused && attachment.subscription.nack !== undefined;
+    if (suspects || this.#draining || returned || !attachment.alive) await this.#giveBack(attachment, batch);
     else dispatcher.admit(batch, link.clock.monotonic());
   }
 

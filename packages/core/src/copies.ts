@@ -117,8 +117,10 @@ function keptControl(held: Held): Control {
 function copyOf(held: Held, destination: Destination, control: Control, delay: number): OutgoingMessage {
   const { delivery } = held;
   // Where there is no position, id, attempt and count tell this copy from the next one of the same message.
-  const place =
+  const at =
     delivery.position === null ? `${held.attempt} ${delivery.deliveryCount ?? 0}` : positionText(delivery.position);
+  // The inbox counts its positions by itself, so the same place in the topic is another one.
+  const place = delivery.origin === 'inbox' ? `inbox ${at}` : at;
   return {
     ...envelopeOf(delivery),
     control,

@@ -128,6 +128,17 @@ export class Dispatcher {
     return this.#turns.waitingOf(partition);
   }
 
+  /** How many more may come, if all are of one partition, before what waits there fills half the prefetch (O4). */
+  get room(): number {
+    const half = Math.floor(this.#options.plan.prefetch / 2);
+    return Math.max(1, half + 1 - this.#turns.mostWaiting(half));
+  }
+
+  /** Much waits behind keys that still move: more would only wait with it. */
+  crowded(patience: number): boolean {
+    return this.#turns.crowded(this.#options.plan.prefetch * 0.375, patience);
+  }
+
   /** Takes deliveries in the order they came. */
   admit(deliveries: readonly Held[], now: number): void {
     for (const held of deliveries) this.#turns.enter(held, now);

@@ -126,11 +126,11 @@ function delayOf(place: Place, options: PublishOptions, id: string): number {
   const { delay: native } = supports.publish;
   const problem =
     native.by === 'refused'
-      ? `${supports.adapter} can't delay a publish`
+      ? `${supports.adapter} can't delay a publish (publish.delay is refused)`
       : native.max !== null && delay > native.max
-        ? `a delay of ${formatDuration(delay)} is longer than the ${formatDuration(native.max)} that ${supports.adapter} takes`
+        ? `a delay of ${formatDuration(delay)} is longer than the ${formatDuration(native.max)} that ${supports.adapter} takes (publish.delay.max)`
         : place.topic.ordered && !native.ordered
-          ? `${supports.adapter} can't delay a message of an ordered topic: it would hold back or overtake its key`
+          ? `${supports.adapter} can't delay a message of an ordered topic, which would hold back or overtake its key (publish.delay.ordered)`
           : null;
   if (problem === null) return delay;
   throw new PublishError('unsupported', `message for '${place.destination.name}': ${problem}`, {

@@ -37,7 +37,7 @@ function plain(event: BusEvents[BusEventName]): Readonly<Record<string, unknown>
   const fields: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(event)) {
     if (value instanceof Error) {
-      fields['code'] = (value as { code?: unknown }).code;
+      fields['code'] ??= (value as { code?: unknown }).code; // an event's own code says more
       fields[name] = value.message;
     } else fields[name] = value;
   }

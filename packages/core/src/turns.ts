@@ -42,6 +42,20 @@ export class Turns {
     return stuck;
   }
 
+  /** The most that wait in one partition; those where more than `limit` wait are left aside. */
+  mostWaiting(limit: number): number {
+    let most = 0;
+    for (const waiting of this.#waiting)
+      if (waiting !== undefined && waiting <= limit && waiting > most) most = waiting;
+    return most;
+  }
+
+  /** Whether more than `limit` wait in a partition where one has moved up within `patience` ms. */
+  crowded(limit: number, patience: number): boolean {
+    const since = this.#clock.monotonic() - patience;
+    return this.#waiting.some((waiting, partition) => waiting > limit && (this.#moved[partition] ?? 0) >= since);
+  }
+
   /** Deliveries must enter in the order they came. */
   enter(held: Held, now: number): void {
     if (held.key === null || this.#lanes.enter(held)) {

@@ -63,7 +63,7 @@ export function manifest(adapter: AdapterSettings, broker: BrokerSettings): Supp
       lateness: has('requeue') ? lateness : 1_000,
     },
     lag: { by: native('lag'), exact: true, age: true },
-    browse: { by: native('browse', 'emulated') },
+    browse: { by: native('browse') },
     reset: { by: native('reset') },
     seek: { by: native('seek') },
   });

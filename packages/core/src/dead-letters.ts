@@ -56,6 +56,8 @@ export interface DeadLettersOptions {
 }
 
 const LEASE = 30_000;
+/** Most that a redrive takes at once. */
+const BATCH = 100;
 
 /**
  * The dead-letter topic of one group. `list` and `peek` look without taking, where the broker can browse. `redrive` and
@@ -103,10 +105,15 @@ export class DeadLetters {
     if (rate !== undefined && !(rate > 0))
       throw new WaybillError('invalid', `redrive rate is ${quote(rate)}; allowed: messages per second above 0`);
     const wanted = id === undefined ? (where ?? (() => true)) : (message: DeadMessage) => message.id === id;
-    const redriven = await this.#take(wanted, async (delivery) => {
-      await this.#options.broker.publisher.publish(this.#options.inbox, this.#again(delivery), false);
-      if (rate !== undefined) await this.#options.broker.link.pause(1_000 / rate);
-    });
+    const redriven = await this.#take(
+      wanted,
+      async (delivery) => {
+        await this.#options.broker.publisher.publish(this.#options.inbox, this.#again(delivery), false);
+        if (rate !== undefined) await this.#options.broker.link.pause(1_000 / rate);
+      },
+      // No more at once than can be sent while their lease runs.
+      rate === undefined ? BATCH : Math.max(1, Math.min(BATCH, Math.floor((rate * LEASE) / 2_000))),
+    );
     return { redriven };
   }
 
@@ -116,6 +123,7 @@ export class DeadLetters {
       purged: await this.#take(
         () => true,
         () => Promise.resolve(),
+        BATCH,
       ),
     };
   }
@@ -137,7 +145,11 @@ export class DeadLetters {
     };
   }
 
-  async #take(wanted: (message: DeadMessage) => boolean, each: (delivery: Delivery) => Promise<void>): Promise<number> {
+  async #take(
+    wanted: (message: DeadMessage) => boolean,
+    each: (delivery: Delivery) => Promise<void>,
+    most: number,
+  ): Promise<number> {
     const { broker, destination, spec, consumer } = this.#options;
     const { link } = broker;
     const began = link.clock.now();
@@ -161,14 +173,17 @@ export class DeadLetters {
       link.signal,
     );
     const left: Delivery[] = [];
+    const stored = new Set<string>();
+    const cumulative = link.adapter.supports.settle.mode === 'cumulative';
     let taken = 0;
     try {
       const expected = await this.#expected();
       let seen = 0;
       for (let empty = 0; empty < 2 && seen < expected && left.length < 10_000;) {
-        const deliveries = await subscription.receive(Math.min(100, expected - seen), link.signal);
+        const deliveries = await subscription.receive(Math.min(most, expected - seen), link.signal);
         empty = deliveries.length === 0 ? empty + 1 : 0;
         for (const delivery of deliveries) {
+          if (stored.has(delivery.id)) continue;
           seen++;
           // A record written after we began is a message that failed again: it stays.
           const late = Number(delivery.control?.dead?.['last'] ?? 0) > began;
@@ -177,6 +192,7 @@ export class DeadLetters {
             continue;
           }
           await each(delivery);
+          if (cumulative) await this.#storeAgain(left, delivery.partition, stored);
           await settle(subscription, delivery);
           taken++;
         }
@@ -187,6 +203,25 @@ export class DeadLetters {
     } finally {
       await giveBack(subscription, left).catch(() => undefined);
       await subscription.close().catch(() => undefined);
+    }
+  }
+
+  /** Where an ack settles everything before it, too, what is to stay there is first stored again, behind. */
+  async #storeAgain(left: Delivery[], partition: number, stored: Set<string>): Promise<void> {
+    const { broker, destination, spec } = this.#options;
+    const route = broker.publisher.route(destination, spec);
+    const before = left.filter((delivery) => delivery.partition === partition);
+    await Promise.all(
+      before.map((delivery) => {
+        const { control } = delivery;
+        const sendId = sendIdOf(delivery.id, destination.name, `again ${positionText(delivery.position)}`);
+        const message = { ...envelopeOf(delivery), control, sendId, partition: null, delay: 0 };
+        return broker.publisher.publish(route, message, false);
+      }),
+    );
+    for (const delivery of before) {
+      stored.add(delivery.id);
+      left.splice(left.indexOf(delivery), 1);
     }
   }
 

@@ -407,7 +407,9 @@ export class Dispatcher {
         },
       );
     else if (plan.onExhausted === 'stop' && !replay) {
+      held.attempt++; // the one it will be in when somebody starts it again
       this.#halted = true;
+      held.attempt++; // this run has failed, too: that counts wherever it runs next
       this.#turns.makeReady(held);
       events.emit('stopped', { ...this.#names(), id: held.delivery.id, error });
       onStop();

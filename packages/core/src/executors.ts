@@ -160,11 +160,14 @@ export class BatchExecutor implements Executor {
   }
 
   #threw(throwers: readonly Held[], error: unknown, cohort: Cohort | null): void {
+    const throws = (cohort?.throws ?? 0) + 1;
     if (throwers.length === 1) {
-      this.#dispatcher.failed(throwers[0] as Held, error);
+      const [culprit] = throwers as [Held];
+      // It stays alone: in company again it would have everyone else's batches halved, over and over.
+      if (cohort !== null) culprit.cohort = { members: [culprit], throws };
+      this.#dispatcher.failed(culprit, error);
       return;
     }
-    const throws = (cohort?.throws ?? 0) + 1;
     const half = throws >= 2 ? throwers.length >> 1 : throwers.length;
     const parts = [throwers.slice(0, half), throwers.slice(half)];
     // A key-mate of the first half waits behind it, uncharged, or the halves would overtake each other.
@@ -175,7 +178,7 @@ export class BatchExecutor implements Executor {
     for (const members of parts) {
       const next: Cohort = { members, throws };
       for (const held of members) {
-        held.cohort = members.length > 1 ? next : null;
+        held.cohort = next;
         held.attempt = Math.min(held.attempt, this.#attempts - 1);
       }
     }

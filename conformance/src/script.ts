@@ -1,0 +1,30 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CaseHandler, ConsumerScript, Stamped } from './case-types.ts';
+
+/**
+ * The handler that a script describes.
+ *
+ * @param die Ends the process, or what stands for it: by `exit` or by `kill`.
+ */
+export function scripted(script: ConsumerScript, die: (how: 'exit' | 'kill') => unknown): CaseHandler<Stamped> {
+  return async (message): Promise<void> => {
+    if (script.takes !== undefined) await sleep(script.takes);
+    if (script.seqs !== undefined && !script.seqs.includes(message.payload.seq)) return;
+    switch (script.does) {
+      case 'return':
+        return;
+      case 'throw':
+        throw new Error('the script says so');
+      case 'block':
+        await forever();
+        return;
+      default:
+        await die(script.does);
+        await forever();
+    }
+  };
+}
+
+function forever(): Promise<never> {
+  return new Promise(() => {});
+}

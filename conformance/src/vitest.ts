@@ -1,0 +1,111 @@
+/**
+ * The suite as Vitest tests.
+ *
+ * @example
+ * // test/conformance.test.ts of an adapter
+ * conformance('redis', () => redisHarness());
+ *
+ * @module
+ */
+import { afterAll, beforeAll, describe, expect, test, type TestContext } from 'vitest';
+import type { ConformanceCase, Cost } from './case.ts';
+import { CASES } from './cases/index.ts';
+import { Random } from './random.ts';
+import type { CaseResult } from './result.ts';
+import { alone, newSeed, startSuite, type Suite } from './runner.ts';
+import type { Harness, MissingTarget } from './target.ts';
+import { timeFactor } from './waiting.ts';
+
+export interface VitestOptions {
+  /** Default: quick, slow and a part of `fault` chosen by the seed; with WAYBILL_SUITE=full all. */
+  readonly cost?: readonly Cost[];
+  readonly cases?: readonly ConformanceCase[];
+  readonly filter?: (one: ConformanceCase) => boolean;
+  /** Whether an inconclusive case that is no known gap fails. Default: where the broker lives in this process. */
+  readonly strict?: boolean;
+}
+
+/** Of ten fault cases, how many a plain `npm test` runs. */
+const faultsOfTen = 5;
+const hangs = 1_800_000;
+
+/**
+ * Makes a Vitest test of every case. What was not run, refused or inconclusive is skipped with its reason, never green.
+ */
+export function conformance(
+  name: string,
+  makeHarness: () => Harness | MissingTarget | Promise<Harness | MissingTarget>,
+  options: VitestOptions = {},
+): void {
+  const seed = Number(process.env['WAYBILL_SEED'] ?? newSeed());
+  const cases = (options.cases ?? CASES).filter((one) => options.filter?.(one) ?? true);
+  const factor = timeFactor();
+
+  describe(`${name} (seed ${seed})`, () => {
+    let target: Harness | MissingTarget | null = null;
+    let suite: Suite | null = null;
+
+    beforeAll(async () => {
+      target = await makeHarness();
+      if (!('missing' in target)) suite = startSuite(target, seed);
+    });
+
+    afterAll(async () => {
+      suite?.end();
+      if (target !== null && !('missing' in target)) await target.close();
+    });
+
+    const run =
+      (one: ConformanceCase) =>
+      async (context: TestContext): Promise<void> => {
+        const left = leftOut(one, seed, options.cost);
+        if (left !== null) return context.skip(left);
+        if (target !== null && 'missing' in target) {
+          if (target.required) throw new Error(`${target.name} is required: ${target.missing}`);
+          return context.skip(`not-run: ${target.missing}`);
+        }
+        if (suite === null) throw new Error('the harness was not made');
+        const embedded = target?.how === 'embedded';
+        const result = await suite.run(one);
+        report(result, context, {
+          strict: options.strict ?? embedded,
+          known: target?.knownGaps?.[one.id] !== undefined,
+        });
+      };
+    for (const one of cases.toSorted((a, b) => Number(alone(a)) - Number(alone(b)))) {
+      // The case has a deadline of its own, by what the target supports; this one only ends a harness that hangs.
+      const timeout = hangs * factor;
+      if (alone(one)) test.sequential(nameOf(one), { timeout }, run(one));
+      else test.concurrent(nameOf(one), { timeout }, run(one));
+    }
+
+    test('every case has a different id', () => {
+      expect(new Set(cases.map((one) => one.id)).size).toBe(cases.length);
+    });
+  });
+}
+
+function nameOf(one: ConformanceCase): string {
+  return `${one.id}: ${one.title}`;
+}
+
+function leftOut(one: ConformanceCase, seed: number, cost: readonly Cost[] | undefined): string | null {
+  if (cost !== undefined)
+    return cost.includes(one.cost) ? null : `not-run: this run leaves out cases of cost '${one.cost}'`;
+  if (process.env['WAYBILL_SUITE'] === 'full' || one.cost === 'quick' || one.cost === 'slow') return null;
+  if (one.cost === 'long') return 'not-run: long; npm run test:full runs it';
+  let hash = seed;
+  for (const letter of one.id) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) | 0;
+  return new Random(hash).int(1, 10) <= faultsOfTen
+    ? null
+    : `not-run: not in the part of seed ${seed}; npm run test:full runs it`;
+}
+
+function report(result: CaseResult, context: TestContext, how: { strict: boolean; known: boolean }): void {
+  const text = `${result.verdict}: ${result.reason ?? ''}`;
+  for (const observation of result.observations) void context.annotate(observation, 'observation');
+  if (result.verdict === 'passed') return;
+  if (result.verdict === 'failed' || (result.verdict === 'inconclusive' && how.strict && !how.known))
+    throw new Error(`${text}\n${result.slice ?? ''}\n(seed ${result.seed})`);
+  context.skip(text);
+}

@@ -30,7 +30,8 @@ export class Budget {
   /** How many more may be asked for; none while what is ready would keep the handlers busy anyway. */
   credit(attachment: Attachment): number {
     const { plan, dispatcher, rate } = this.#options;
-    const held = attachment.held.size + attachment.subscription.reserved;
+    // A poll under way is part of what the next call asks for, so what it reserves is not taken off again.
+    const held = attachment.held.size;
     if (this.#cautious) return held === 0 ? 1 : 0;
     if (attachment.bytes >= plan.prefetchBytes) return 0;
     const credit = plan.prefetch - held;

@@ -156,7 +156,10 @@ export interface SubscriptionSpec {
  * `receive` is never called twice at once; every other method may run at any time, `receive` waiting or not.
  */
 export interface AdapterSubscription {
-  /** Deliveries that a poll under way may still bring, plus those it brought and `receive` has not returned yet. */
+  /**
+   * Deliveries that a poll under way may still bring, plus those it brought and `receive` has not returned yet. The next
+   * `receive` joins that poll: its `max` covers what is reserved, so together they never exceed it.
+   */
   readonly reserved: number;
   /** For a bounded subscription: everything was handed out. */
   readonly ended?: boolean;

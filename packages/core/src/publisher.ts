@@ -262,7 +262,6 @@ export class Publisher implements RouteOwner {
     this.#timer = this.#link.clock.setTimer(() => {
       this.#timer = null;
       this.#tick++;
-      for (const route of this.#routes.values()) route.sweep();
       this.#blocked.filter(({ outgoing }) => {
         if (outgoing.ended) return false;
         if (!this.expired(outgoing)) return true;
@@ -275,6 +274,8 @@ export class Publisher implements RouteOwner {
         );
         return false;
       });
+      // Last, since each end here makes room, and only those in time may have it.
+      for (const route of this.#routes.values()) route.sweep();
       if (this.pending > 0) this.#arm();
       else for (const resolve of this.#idle.splice(0)) resolve();
     }, this.#options.timeout / TICKS);

@@ -1,0 +1,35 @@
+import { type ErrorCode, WaybillError } from '@waybill/core/adapter';
+
+/** Redis's error words, in any place: Lua of 6.2 puts its own words before them. */
+const codes: readonly (readonly [RegExp, ErrorCode])[] = [
+  [/\bOOM\b/, 'throttled'],
+  [/\bmax number of clients\b/, 'throttled'],
+  [/\b(?:NOREPLICAS|READONLY|LOADING|MASTERDOWN|MISCONF|BUSY|TRYAGAIN|CLUSTERDOWN|MOVED|ASK)\b/, 'unavailable'],
+  [/\b(?:NOGROUP|UNBLOCKED)\b|no such key/, 'not-found'],
+  [/\b(?:NOAUTH|NOPERM|WRONGPASS|DENIED)\b|invalid password|without any password configured/, 'denied'],
+  [/exceeds maximum allowed|too large/, 'too-large'],
+  [/\b(?:WRONGTYPE|CROSSSLOT)\b|Invalid stream ID|DB index is out of range/, 'invalid'],
+  [/unknown command/i, 'unsupported'],
+];
+const lost =
+  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection is closed|Stream isn't writeable|Socket timeout|connection close|Socket closed|socket hang up|disconnected before secure TLS/i;
+
+/** Whether the server itself refused: then the command has changed nothing. */
+export const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError';
+
+/** Whether the command was never written: the connection was known to be gone. */
+export const isUnsent = (error: unknown): boolean =>
+  error instanceof Error && error.message.startsWith("Stream isn't writeable");
+
+/** The code of anything that this adapter throws. */
+export function classify(error: unknown): ErrorCode {
+  if (WaybillError.is(error)) return error.code;
+  if (!(error instanceof Error)) return 'unclassified';
+  const { code } = error as NodeJS.ErrnoException;
+  if (!isReply(error)) {
+    if (lost.test(code ?? '') || lost.test(error.message) || /\b(?:certificate|SSL|TLS)\b/i.test(error.message))
+      return 'disconnected';
+    if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'timeout';
+  }
+  return codes.find(([pattern]) => pattern.test(error.message))?.[1] ?? 'unclassified';
+}

@@ -1,0 +1,120 @@
+import type { ConnectionOptions } from 'node:tls';
+import { type BrokerUrl, type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/core/adapter';
+
+export interface RedisOptions {
+  /** `redis://user:password@host:6379/0`, or `rediss:` with TLS. Options below win over it. */
+  readonly url?: string;
+  /** ACL user. */
+  readonly username?: string;
+  readonly password?: string;
+  readonly db?: number;
+  /** With `rediss:` only: certificates and the like, as Node's `tls.connect` takes them. */
+  readonly tls?: ConnectionOptions;
+  /** Put before the name of every key. Also `?keyPrefix=` in the URL. */
+  readonly keyPrefix?: string;
+  /**
+   * What confirmed means, checked at `connect`. `process` (default): a killed server, so its AOF must be on. `memory`:
+   * any server. `replicated`: AOF, and `replicas` have received it (`WAIT`), which is still no quorum commit.
+   * Also `?durability=` in the URL.
+   */
+  readonly durability?: 'memory' | 'process' | 'replicated';
+  /** For `replicated`: how many replicas must answer. 1 to 10; default 1. */
+  readonly replicas?: number;
+  /** Accepts a server with `maxmemory` whose policy may evict whole streams. Default false. */
+  readonly allowEviction?: boolean;
+  /** Publishes of one `sendId` within this time are stored once. Costs a key per message. Default: none. */
+  readonly dedup?: { readonly window: Duration };
+  /** How long settled messages are kept where the topic doesn't say. Default 7 days; 0 removes them when all groups have settled. */
+  readonly retention?: Duration;
+  /** A connection that owes an answer for this long is given up. 100 ms to 60 s; default 5 s. */
+  readonly timeout?: Duration;
+}
+
+/** Options, checked and complete. */
+export interface Settings {
+  readonly host: string;
+  readonly port: number;
+  readonly username: string | null;
+  readonly password: string | null;
+  readonly db: number;
+  readonly tls: ConnectionOptions | null;
+  readonly keyPrefix: string;
+  readonly durability: 'memory' | 'process' | 'replicated';
+  readonly replicas: number;
+  readonly allowEviction: boolean;
+  readonly dedupWindow: number;
+  readonly retention: number;
+  readonly timeout: number;
+  readonly client: string;
+}
+
+const known = 'url username password db tls keyPrefix durability replicas allowEviction dedup retention timeout'.split(
+  ' ',
+);
+const durabilities = ['memory', 'process', 'replicated'] as const;
+
+/** @throws WaybillError `invalid`, without a secret in it. */
+export function settingsOf(options: RedisOptions, client: string): Settings {
+  for (const name of Object.keys(options))
+    if (!known.includes(name)) throw wrong(`option ${name} is unknown; allowed: ${known.join(', ')}`);
+  const url = parseBrokerUrl(options.url ?? 'redis://127.0.0.1:6379/0');
+  const { hosts, params } = url;
+  if (url.scheme !== 'redis' && url.scheme !== 'rediss')
+    throw wrong(`the URL's scheme is ${url.scheme}; allowed: redis, rediss`);
+  if (hosts.length > 1) throw wrong('the URL has several hosts; Cluster and Sentinel are not supported yet');
+  for (const name of Object.keys(params))
+    if (name !== 'keyPrefix' && name !== 'durability')
+      throw wrong(`URL parameter ${name} is unknown; allowed: keyPrefix, durability`);
+  const host = hosts[0]?.host ?? '127.0.0.1';
+  const keyPrefix = options.keyPrefix ?? params['keyPrefix'] ?? '';
+  if (typeof keyPrefix !== 'string' || !/^[\w.:-]{0,64}$/.test(keyPrefix))
+    throw wrong('keyPrefix must be up to 64 letters, digits, and _ . : -');
+  const durability = options.durability ?? params['durability'] ?? 'process';
+  if (!isDurability(durability))
+    throw wrong(`durability is ${JSON.stringify(durability)}; allowed: ${durabilities.join(', ')}`);
+  if (options.tls !== undefined && url.scheme !== 'rediss') throw wrong('tls needs a rediss: URL');
+  const tls = url.scheme === 'rediss' ? { servername: host, ...options.tls } : null;
+  return {
+    host,
+    port: hosts[0]?.port ?? 6379,
+    username: text('username', options.username) ?? url.username,
+    password: text('password', options.password) ?? url.password,
+    db: options.db === undefined ? database(url) : whole('db', options.db, 0, 65_535),
+    tls,
+    keyPrefix,
+    durability,
+    replicas: whole('replicas', options.replicas ?? 1, 1, 10),
+    allowEviction: options.allowEviction === true,
+    dedupWindow:
+      options.dedup === undefined
+        ? 0
+        : whole('dedup.window', duration(options.dedup.window, 'redis: dedup.window'), 1, 31 * 86_400_000),
+    retention: duration(options.retention ?? '7d', 'redis: retention'),
+    timeout: whole('timeout', duration(options.timeout ?? '5s', 'redis: timeout'), 100, 60_000),
+    client,
+  };
+}
+
+const isDurability = (value: unknown): value is Settings['durability'] =>
+  durabilities.includes(value as Settings['durability']);
+
+function wrong(rule: string): WaybillError {
+  return new WaybillError('invalid', `redis: ${rule}`);
+}
+
+function whole(name: string, value: unknown, least: number, most: number): number {
+  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
+  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: whole numbers from ${least} to ${most}`);
+}
+
+/** Never shows the value, which may be a password. */
+function text(name: string, value: unknown): string | null {
+  if (value === undefined || typeof value === 'string') return value ?? null;
+  throw wrong(`${name} must be a string`);
+}
+
+function database({ path }: BrokerUrl): number {
+  if (path === null || path === '') return 0;
+  if (/^\d{1,5}$/.test(path)) return Number(path);
+  throw wrong('the URL names a database that is no number; allowed: redis://host:6379/0');
+}

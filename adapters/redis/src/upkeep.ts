@@ -1,0 +1,74 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Delivery } from '@waybill/core/adapter';
+import type { Redis } from 'ioredis';
+import type { StreamKeys } from './keys.ts';
+import { run } from './scripts.ts';
+import { MOVE, TRIM } from './topic-scripts.ts';
+
+const MOVE_EVERY = 200;
+/** While messages are settled, and when none are: those kept for a time go when it is over. */
+const TRIM_EVERY = { busy: 1_000, idle: 60_000 };
+
+/** One stream of a group: the topic's, or the group's inbox. */
+export interface Source {
+  readonly keys: StreamKeys;
+  readonly origin: Delivery['origin'];
+  /** The key of the group's live consumers, where this stream's consumers are listed. */
+  readonly members: readonly [string] | readonly [];
+  /** Settled entries are deleted, not kept for replay. */
+  readonly deletes: boolean;
+}
+
+export interface UpkeepOptions {
+  readonly client: Redis;
+  readonly sources: readonly Source[];
+  readonly consumer: string;
+  /** For a topic that doesn't say. */
+  readonly retention: number;
+}
+
+/** What some consumer of a group must do from time to time: move what is due, show that it lives, trim. */
+export class Upkeep {
+  /** Set when something was settled since the last trim. */
+  settled = true;
+  readonly #options: UpkeepOptions;
+  readonly #stopped = new AbortController();
+  #trimmedAt = 0;
+
+  constructor(options: UpkeepOptions) {
+    this.#options = options;
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+  }
+
+  /** Until it is stopped or the connection is gone. What fails here goes well the next time. */
+  async run(lost: (error: Error) => void): Promise<void> {
+    const { client } = this.#options;
+    const { signal } = this.#stopped;
+    while (!signal.aborted && client.status === 'ready') {
+      const pause = await this.#turn().catch(() => MOVE_EVERY);
+      await sleep(pause + 1, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+    if (!signal.aborted) lost(new Error('Connection is closed.'));
+  }
+
+  async #turn(): Promise<number> {
+    const { client, sources, consumer, retention } = this.#options;
+    let pause = MOVE_EVERY;
+    for (const { keys, members } of sources) {
+      const next = await run<number>(client, MOVE, [keys.stream, keys.due, ...members], [consumer]);
+      if (next >= 0) pause = Math.min(pause, next);
+    }
+    const now = performance.now();
+    if (now - this.#trimmedAt >= (this.settled ? TRIM_EVERY.busy : TRIM_EVERY.idle)) {
+      this.settled = false;
+      this.#trimmedAt = now;
+      for (const { keys, deletes } of sources)
+        await run(client, TRIM, [keys.stream, keys.settings], [deletes ? 0 : retention]);
+    }
+    return pause;
+  }
+}

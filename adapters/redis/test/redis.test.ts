@@ -1,0 +1,23 @@
+import { afterAll, beforeAll, describe, test } from 'vitest';
+import { consuming } from './consuming.ts';
+import { faults } from './faults.ts';
+import { publishing } from './publishing.ts';
+import { cleanUp, missing, raw, required, url } from './server.ts';
+import { topics } from './topics.ts';
+
+if (url === undefined && required) {
+  test('a Redis server is there, as WAYBILL_REQUIRE wants', () => {
+    throw new Error(missing);
+  });
+} else if (url === undefined) {
+  test.skip(missing, () => undefined);
+} else {
+  describe('redis', () => {
+    beforeAll(() => raw.connect());
+    afterAll(cleanUp);
+    publishing();
+    consuming();
+    topics();
+    faults();
+  });
+}

@@ -407,7 +407,6 @@ export class Dispatcher {
         },
       );
     else if (plan.onExhausted === 'stop' && !replay) {
-      held.attempt++; // the one it will be in when somebody starts it again
       this.#halted = true;
       held.attempt++; // this run has failed, too: that counts wherever it runs next
       this.#turns.makeReady(held);

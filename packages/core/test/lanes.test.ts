@@ -83,6 +83,6 @@ test('never two of a key at once, first in first out, nothing left behind', () =
       expect(started).toEqual(entered);
       expect([lanes.size, lanes.waiting]).toEqual([0, 0]);
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });

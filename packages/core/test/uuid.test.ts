@@ -30,6 +30,7 @@ test('rises when the clock stands, steps back or has fractions', () => {
     last = id;
   }
   expect(timeOf(last)).toBe(start + 1);
+  expect(timeOf(uuidv7(start + 2))).toBe(start + 2);
 });
 
 test('goes ahead of the clock by a millisecond when the counter runs over', async () => {

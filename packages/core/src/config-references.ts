@@ -110,7 +110,7 @@ function topicProblems(input: Fields): Problem[] {
     const problems = nameProblem(path, 'topic', name);
     const { broker, groups } = isFields(topic) ? topic : {};
     if (typeof broker === 'string' && !brokers.includes(broker)) {
-      const text = `names a broker that brokers does not have${didYouMean(broker, brokers)}; allowed: ${brokers.join(', ')}`;
+      const text = `names the broker ${quote(broker)}, which brokers does not have${didYouMean(broker, brokers)}; allowed: ${brokers.join(', ')}`;
       problems.push({ path: [...path, 'broker'], text });
     }
     if (broker === undefined && ambiguous) {

@@ -35,7 +35,7 @@ export const DEAD_LETTERS: readonly Saboteur[] = [
         ...message,
         body: Buffer.from(Buffer.from(message.body).toString('base64')),
       })),
-    caughtBy: { 'R5.record': 'body', 'R5.every-message-once': '' },
+    caughtBy: { 'R5.record': 'body', 'R5.every-message-once': 'is not valid JSON' },
     spares,
   },
   {
@@ -43,7 +43,11 @@ export const DEAD_LETTERS: readonly Saboteur[] = [
     title: 'The count of arrivals is always 1.',
     wrap: (adapter) =>
       receiving(adapter, (all) => all.map((one) => (one.deliveryCount === null ? one : { ...one, deliveryCount: 1 }))),
-    caughtBy: {},
+    caughtBy: {
+      'R10.killer-in-many-keys': 'handler runs of the killer',
+      'R10.killer-among-neighbours': 'its neighbours are handled',
+      'R10.killer-in-one-key': 'its neighbours are handled',
+    },
     spares,
   },
 ];

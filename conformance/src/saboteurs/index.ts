@@ -3,8 +3,10 @@ import { DEAD_LETTERS } from './dead-letters.ts';
 import { DELAYS } from './delays.ts';
 import { DELIVERIES } from './deliveries.ts';
 import { FLOWS } from './flows.ts';
+import { HISTORIES } from './histories.ts';
 import { LEASES } from './leases.ts';
 import { LIVES } from './lives.ts';
+import { MANIFESTS } from './manifests.ts';
 import type { Saboteur } from './saboteur.ts';
 import { SENDS } from './sends.ts';
 import { SETTLES } from './settles.ts';
@@ -19,5 +21,7 @@ export const SABOTEURS: readonly Saboteur[] = [
   ...LEASES,
   ...DEAD_LETTERS,
   ...FLOWS,
+  ...HISTORIES,
   ...LIVES,
+  ...MANIFESTS,
 ];

@@ -22,7 +22,10 @@ export const LEASES: readonly Saboteur[] = [
           });
         },
       }),
-    caughtBy: { 'D6.kept-while-the-handler-runs': '', 'D6.all-that-is-held-is-kept': '' },
+    caughtBy: {
+      'D6.all-that-is-held-is-kept': 'handler runs of both consumers',
+      'D6.kept-while-the-handler-runs': 'handler runs of the second consumer',
+    },
     spares,
   },
   {
@@ -30,7 +33,10 @@ export const LEASES: readonly Saboteur[] = [
     title: 'The extension of a lease is answered and not sent.',
     wrap: (adapter) =>
       subscribing(adapter, () => ({ extend: async (receipts, ms) => receipts.map(() => performance.now() + ms) })),
-    caughtBy: { 'D6.kept-while-the-handler-runs': '', 'R3.lease-extension': '' },
+    caughtBy: {
+      'D6.kept-while-the-handler-runs': 'handler runs of the second consumer',
+      'R3.lease-extension': 'duplicated: ',
+    },
     spares,
   },
   {
@@ -66,11 +72,12 @@ export const LEASES: readonly Saboteur[] = [
             if (adapter.classify(error) !== 'invalid') throw error;
           }),
       }),
-    caughtBy: { 'O7.other-count-is-refused': '' },
+    caughtBy: { 'O7.other-count-is-refused': 'succeeded with' },
     spares,
   },
   {
     id: 'claims-prompt-redelivery',
+    patience: 1,
     title: 'It promises what a killed consumer had in flight fifty times sooner than the broker gives it back.',
     wrap: (adapter) =>
       claiming(adapter, ({ deliver }) => ({
@@ -81,6 +88,7 @@ export const LEASES: readonly Saboteur[] = [
   },
   {
     id: 'claims-durable-attempts',
+    patience: 0.5,
     title: 'It says that the broker keeps the count of attempts through a crash, and the broker does not.',
     wrap: (adapter) =>
       claiming(adapter, ({ settle }) => ({ settle: { ...settle, attempts: { durable: true } } })),

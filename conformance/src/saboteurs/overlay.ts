@@ -1,12 +1,13 @@
-import type {
-  Adapter,
-  AdapterSubscription,
-  Delivery,
-  Destination,
-  OutgoingMessage,
-  SendOutcome,
-  SubscriptionSpec,
-  Supports,
+import {
+  type Adapter,
+  type AdapterSubscription,
+  type Delivery,
+  type Destination,
+  freezeSupports,
+  type OutgoingMessage,
+  type SendOutcome,
+  type SubscriptionSpec,
+  type Supports,
 } from '@waybill/core/adapter';
 
 /** The same object with some members replaced; the others keep their own `this`. */
@@ -76,7 +77,7 @@ export function receiving(adapter: Adapter, change: (deliveries: Delivery[]) => 
 /** The adapter under another manifest. */
 export function claiming(adapter: Adapter, change: (supports: Supports) => Partial<Supports>): Adapter {
   const { supports } = adapter;
-  return overlay(adapter, { supports: { ...supports, ...change(supports) } });
+  return overlay(adapter, { supports: freezeSupports({ ...supports, ...change(supports) }) });
 }
 
 /** An aborted poll's stand-in: a signal that never fires. */

@@ -43,11 +43,7 @@ export interface ProofOptions {
   readonly onProgress?: (proof: SaboteurProof, done: number, total: number) => void;
 }
 
-/**
- * Of the waiting deadlines of a case that is to fail: it waits for what never comes. Those that are to pass have all
- * their time.
- */
-const impatience = 0.2;
+const patience = 0.2;
 
 const longest = 180_000;
 
@@ -55,7 +51,7 @@ const longest = 180_000;
 export async function proveSaboteur(saboteur: Saboteur, seed: number = newSeed()): Promise<SaboteurProof> {
   const trials: Trial[] = [];
   for (const [id, expected] of Object.entries(saboteur.caughtBy)) {
-    const { verdict, reason, ms } = await runOn(saboteur, caseOf(id), seed, timeFactor() * impatience);
+    const { verdict, reason, ms } = await runOn(saboteur, caseOf(id), seed, timeFactor() * (saboteur.patience ?? patience));
     const holds = verdict === 'failed' && reason !== null && reason.includes(expected);
     trials.push({ case: id, verdict, reason, ms, expected, holds });
   }

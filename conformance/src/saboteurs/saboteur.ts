@@ -13,6 +13,11 @@ export interface Saboteur {
   readonly caughtBy: Readonly<Record<string, string>>;
   /** Cases that have nothing to do with it and must pass all the same. */
   readonly spares: readonly string[];
+  /**
+   * The part of all waiting deadlines that the cases which must fail are given, so that they do not wait for long for what
+   * never comes. They must pass with it when nothing is broken. Default 0.2.
+   */
+  readonly patience?: number;
   /** The memory broker's variant that it works on. Default: `memory`. */
   readonly target?: MemoryVariant;
 }

@@ -35,6 +35,7 @@ function holding(
 export const SETTLES: readonly Saboteur[] = [
   {
     id: 'acks-on-arrival',
+    patience: 1,
     title: 'A delivery is settled when it is received, before its handler.',
     wrap: (adapter) =>
       subscribing(adapter, (inner) => ({
@@ -44,11 +45,15 @@ export const SETTLES: readonly Saboteur[] = [
           return all;
         },
       })),
-    caughtBy: { 'D5.killed-with-messages-in-flight': 'lost: ', 'F5.falls-by-settling': '', 'R3.drain-deadline': '' },
+    caughtBy: {
+      'D5.killed-with-messages-in-flight': 'lost: ',
+      'F7.key-mates-are-not-settled-early': 'the next consumer gets the rest',
+    },
     spares,
   },
   {
     id: 'acks-a-neighbour',
+    patience: 1,
     title: 'An ack settles one more delivery of the same consumer.',
     wrap: (adapter) =>
       holding(adapter, (inner, held) => ({
@@ -58,7 +63,7 @@ export const SETTLES: readonly Saboteur[] = [
           return inner.ack(other === undefined ? receipts : [...receipts, other]).then((all) => all.slice(0, receipts.length));
         },
       })),
-    caughtBy: { 'D5.settled-out-of-order': '', 'D5.killed-with-messages-in-flight': '' },
+    caughtBy: { 'D5.settled-out-of-order': 'gap-committed: ' },
     spares,
   },
   {
@@ -68,7 +73,7 @@ export const SETTLES: readonly Saboteur[] = [
       subscribing(adapter, (inner) => ({
         nack: async (receipts) => void (await inner.ack(receipts)),
       })),
-    caughtBy: { 'R3.drains': 'the rest arrives', 'D5.closed-with-messages-in-hand': '' },
+    caughtBy: { 'R3.drains': 'two are being handled', 'D5.closed-with-messages-in-hand': 'the other one gets the rest', 'O3.drain-then-take-over': 'everything is handled' },
     spares,
   },
   {
@@ -81,11 +86,15 @@ export const SETTLES: readonly Saboteur[] = [
           await inner.close();
         },
       })),
-    caughtBy: { 'D6.signal-at-the-drain-deadline': '', 'R3.drain-deadline': 'the messages come again' },
+    caughtBy: {
+      'D6.signal-at-the-drain-deadline': 'handled by the next one', 'R3.drain-deadline': 'the messages come again',
+      'R6.comes-again-when-never-copied': 'all come again',
+    },
     spares,
   },
   {
     id: 'forgets-acks',
+    patience: 1,
     title: 'One in twenty acks is answered and not sent.',
     wrap: (adapter, random) =>
       subscribing(adapter, (inner) => ({
@@ -96,11 +105,12 @@ export const SETTLES: readonly Saboteur[] = [
           return receipts.map((receipt) => results.get(receipt) ?? 'ok');
         },
       })),
-    caughtBy: { 'D1.in-portions': 'duplicated: ', 'D5.settled-out-of-order': '' },
+    caughtBy: { 'D1.in-portions': 'duplicated: ' },
     spares,
   },
   {
     id: 'acks-late',
+    patience: 1,
     title: 'An ack is answered at once and sent half a second later.',
     wrap: (adapter) =>
       subscribing(adapter, (inner) => ({
@@ -109,7 +119,11 @@ export const SETTLES: readonly Saboteur[] = [
           return receipts.map(() => 'ok');
         },
       })),
-    caughtBy: { 'D4.killed-in-the-handler-unordered': 'duplicated: ' },
+    caughtBy: {
+      'D4.killed-in-the-handler-unordered': 'duplicated: ',
+      'D4.killed-in-the-handler-ordered': 'duplicated: ',
+      'D4.cut-after-the-settle': 'duplicated: ',
+    },
     spares,
   },
   {
@@ -126,11 +140,12 @@ export const SETTLES: readonly Saboteur[] = [
           return all.map((one) => (one === 'lost' ? performance.now() + ms : one));
         },
       })),
-    caughtBy: { 'D6.lost-lease-fires-the-signal': '' },
+    caughtBy: { 'D6.lost-lease-fires-the-signal': 'the signals fire' },
     spares,
   },
   {
     id: 'commits-past-a-gap',
+    patience: 1,
     title: 'Where one receipt settles all before it, the latest one handed out is committed.',
     target: 'memory-cumulative',
     wrap: (adapter) =>
@@ -151,7 +166,7 @@ export const SETTLES: readonly Saboteur[] = [
             inner.ack(receipts.map((receipt) => latest.get(partitions.get(receipt) ?? -1) ?? receipt)),
         };
       }),
-    caughtBy: { 'D5.settled-out-of-order': 'gap-committed: ', 'D5.killed-with-messages-in-flight': '' },
+    caughtBy: { 'D5.settled-out-of-order': 'gap-committed: ' },
     spares,
   },
   {
@@ -174,7 +189,7 @@ export const SETTLES: readonly Saboteur[] = [
           }
         },
       })),
-    caughtBy: { 'O2.drain-in-backoff': 'reordered: ' },
+    caughtBy: { 'O2.drain-in-backoff': 'overtaken: ' },
     spares,
   },
   {
@@ -199,15 +214,27 @@ export const SETTLES: readonly Saboteur[] = [
   },
   {
     id: 'drops-dead-letters',
-    title: 'One in ten dead letters is confirmed and thrown away.',
+    title: 'Half of the batches of dead letters are confirmed and thrown away.',
     wrap: (adapter, random) =>
       overlay(adapter, {
         publish: async (destination, messages, signal) =>
-          destination.kind === 'dead-letter' && random.chance(0.1)
+          destination.kind === 'dead-letter' && random.chance(0.5)
             ? messages.map(() => ({ status: 'confirmed', position: null }))
             : adapter.publish(destination, messages, signal),
       }),
-    caughtBy: { 'R5.every-message-once': 'the messages that have a dead letter' },
+    caughtBy: {
+      'R5.every-message-once': 'the messages that have a dead letter',
+      'R1.attempts-then-dead-letter-1': 'dead letters: ',
+      'R1.attempts-then-dead-letter-2': 'dead letters: ',
+      'R1.attempts-then-dead-letter-3': 'dead letters: ',
+      'R1.attempts-then-dead-letter-6': 'dead letters: ',
+      'R7.again-and-again': 'redriven in round',
+      'R7.no-loop': 'redriven: ',
+      'R7.in-its-keys-lane': 'every fifth is dead-lettered',
+      'R7.purge': 'dead letters after refused redrives',
+      'R8.schema': 'dead letters: ',
+      'R8.schema-late': 'dead letters: ',
+    },
     spares,
   },
 ];

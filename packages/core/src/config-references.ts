@@ -2,6 +2,7 @@ import { exponential } from './backoff.ts';
 import { type ConfigPath, didYouMean, type Problem, showPath, unknownKey } from './config-problems.ts';
 import { type Duration, duration } from './duration.ts';
 import { WaybillError } from './errors.ts';
+import { quote } from './quote.ts';
 import { checkName } from './names.ts';
 import { DEFAULTS } from './options.ts';
 import { adapterOf, type AdapterPackages, isBuiltIn, knownSchemes } from './schemes.ts';

@@ -45,6 +45,14 @@ test('goes ahead of the clock by a millisecond when the counter runs over', asyn
   expect(last < next && next < after).toBe(true);
 });
 
+test('pads what is small', async () => {
+  vi.resetModules();
+  vi.doMock('node:crypto', () => ({ randomFillSync: (bytes: Uint8Array) => bytes.fill(0) }));
+  const fresh = await import('../src/uuid.ts');
+  vi.doUnmock('node:crypto');
+  expect(fresh.uuidv7(5)).toBe('00000000-0005-7000-8000-000000000000');
+});
+
 test('counts on through the bits before and behind the variant', () => {
   const now = Date.now() + 150_000;
   let last = counterOf(uuidv7(now));

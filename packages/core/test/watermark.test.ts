@@ -17,6 +17,15 @@ test('passes only what is complete without a gap, and says so once', () => {
   expect(watermark.take()).toBe('c');
 });
 
+test('tells which deliveries it has passed', () => {
+  const watermark = new Watermark<string>();
+  const [a, b] = ['a', 'b'].map((receipt) => watermark.register(receipt, 0)) as [number, number];
+  watermark.complete(b);
+  expect([a, b].map((sequence) => watermark.passed(sequence))).toEqual([false, false]);
+  watermark.complete(a);
+  expect([a, b, 2].map((sequence) => watermark.passed(sequence))).toEqual([true, true, false]);
+});
+
 test('knows span, flight and the age of the head', () => {
   const watermark = new Watermark<string>();
   expect(watermark.headSince).toBeNull();
@@ -53,7 +62,7 @@ test('equals a naive model over random histories', () => {
     fc.record({ kind: fc.constant('take' as const) }),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const watermark = new Watermark<number>();
       const open: boolean[] = []; // by sequence
       let taken = -1;
@@ -83,11 +92,7 @@ test('equals a naive model over random histories', () => {
 test('a window that slides and grows equals the naive model, however often the ring comes round', () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 1, max: 300 }), (seed, window) => {
-      let state = seed;
-      const random = (): number => {
-        state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-        return (state >>> 0) / 2 ** 32;
-      };
+      const random = generator(seed);
       const watermark = new Watermark<number>();
       let open: number[] = [];
       let last = -1;
@@ -113,30 +118,27 @@ test('a window that slides and grows equals the naive model, however often the r
   );
 });
 
-test('10,000 completions in any order pass every receipt at most once, in order, and the last at the end', () => {
-  const orders = fc.shuffledSubarray(
-    Array.from({ length: 10_000 }, (_, index) => index),
-    { minLength: 10_000 },
-  );
+test('10,000 completion orders: every receipt that passes is the last one below the watermark', () => {
   fc.assert(
-    fc.property(orders, (order) => {
+    fc.property(fc.integer(), (seed) => {
+      const random = generator(seed);
+      const order = Array.from({ length: 1 + Math.floor(random() * 100) }, (_, index) => ({ index, at: random() }));
+      order.sort((a, b) => a.at - b.at);
       const watermark = new Watermark<number>();
       for (let receipt = 0; receipt < order.length; receipt++) watermark.register(receipt, 0);
       const done = new Uint8Array(order.length);
       let contiguous = 0;
-      let last: number | undefined;
-      for (const sequence of order) {
-        watermark.complete(sequence);
-        done[sequence] = 1;
+      for (const { index } of order) {
+        watermark.complete(index);
+        done[index] = 1;
         const before = contiguous;
         while (done[contiguous] === 1) contiguous++;
-        last = watermark.take();
-        if (last !== (contiguous > before ? contiguous - 1 : undefined))
-          throw new Error(`took ${last} at ${contiguous}`);
+        const taken = watermark.take();
+        if (taken !== (contiguous > before ? contiguous - 1 : undefined)) throw new Error(`${taken} at ${contiguous}`);
       }
-      expect([last, watermark.span, watermark.inFlight]).toEqual([9_999, 0, 0]);
+      return watermark.span === 0 && watermark.inFlight === 0;
     }),
-    { numRuns: 5 },
+    { numRuns: 10_000 },
   );
 });
 
@@ -156,4 +158,13 @@ function registerAndComplete(watermark: Watermark<object>): object {
   watermark.complete(watermark.register(receipt, 0));
   watermark.take();
   return receipt;
+}
+
+/** Far cheaper than fast-check's own values, where a property needs thousands of them. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
 }

@@ -1,7 +1,8 @@
+import type { Supports } from '@waybill/core/adapter';
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, gapCommitted, guard, lost, redelivered, resettled, unexpected } from '../../checkers/index.ts';
-import type { Supports } from '@waybill/core/adapter';
+import { blockedSince } from '../pace.ts';
 
 const timeout = ({ deliver }: Supports): number => 60_000 + 3 * deliver.redelivery.bound;
 
@@ -14,6 +15,7 @@ export const crash: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout,
     run: async (t: CaseContext) => {
+      const blocked = blockedSince();
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -34,7 +36,7 @@ export const crash: readonly ConformanceCase[] = [
       const again = t.history.deliveries.filter((run) => run.killedWall !== null);
       t.equal(again.length, 10, 'handlers that were running when it was killed');
       return t.judge(
-        redelivered({ bound: t.scaled(redelivery.bound) }),
+        redelivered({ bound: t.scaled(redelivery.bound) + blocked() }),
         lost({ since: 'all', handled: true }),
         // Cumulative: what was committed is settled, no more.
         resettled({ repeats: mode === 'cumulative' ? 'never' : repeats }),
@@ -52,6 +54,7 @@ export const crash: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout,
     run: async (t: CaseContext) => {
+      const blocked = blockedSince();
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -75,7 +78,7 @@ export const crash: readonly ConformanceCase[] = [
       t.equal(killed.toSorted((a, b) => a - b), seqs, 'messages in flight when it was killed');
       return t.judge(
         gapCommitted(),
-        redelivered({ bound: t.scaled(t.supports.deliver.redelivery.bound) }),
+        redelivered({ bound: t.scaled(t.supports.deliver.redelivery.bound) + blocked() }),
         lost({ since: 'all', handled: true }),
         resettled({ repeats: t.supports.settle.repeats }),
         guard({ confirmed: total }),
@@ -90,6 +93,7 @@ export const crash: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout,
     run: async (t: CaseContext) => {
+      const blocked = blockedSince();
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -113,7 +117,7 @@ export const crash: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, others);
       return t.judge(
         lost({ since: 'all', handled: true }),
-        redelivered({ bound: t.scaled(t.supports.deliver.redelivery.bound) }),
+        redelivered({ bound: t.scaled(t.supports.deliver.redelivery.bound) + blocked() }),
         resettled({ repeats: t.supports.settle.repeats }),
         guard({ confirmed: 100 }),
       );

@@ -65,26 +65,28 @@ export const replays: readonly ConformanceCase[] = [
       const { orders, bus } = await settled(t, 200);
       const producer = await t.connect();
       const seen: number[] = [];
+      let published = 200;
       const stop = new AbortController();
-      const flow = t.load(producer, orders, { each: Number.POSITIVE_INFINITY, gap: 1, signal: stop.signal });
-      const started = t.history.of('publish.confirmed').length;
-      await t.until(() => t.history.of('publish.confirmed').length > started + 20, 'the flow has begun');
+      const data = (): void => void (published += 1);
+      const flow = t.load(producer, orders, { each: Number.POSITIVE_INFINITY, gap: 1, data, signal: stop.signal });
+      await t.until(() => published >= 220, 'the flow has begun');
       const options = { group: t.group('reco'), from: 'earliest' as const, concurrency: 4 };
-      const began = t.history.of('publish.start').length;
       const replay = bus.replay(orders, options, async ({ payload }) => {
-        if (payload.sentinel !== true) seen.push(payload.seq);
-        await t.pass(5);
+        if (payload.sentinel === true) return;
+        seen.push(payload.seq);
+        // For each message read again one more is there to be read, so that an end that moves is never reached.
+        const before = published;
+        await t.until(() => published > before, 'the flow goes on');
       });
-      await t.within(replay, 'the replay ends under flow', 30_000);
-      const ended = t.history.of('publish.start').length;
+      await t.within(replay, 'the replay ends under flow');
+      const end = published;
       stop.abort();
-      const published = await flow;
+      await flow;
       const most = Math.max(...seen);
-      t.ok(seen.length >= 220, `only ${seen.length} were replayed`);
+      t.ok(seen.length >= 215, `only ${seen.length} were replayed`);
       t.equal(seen.toSorted((a, b) => a - b), sequence(most), 'numbers replayed, without a hole');
-      t.ok(ended - began >= 100, 'the flow went on during the replay');
-      t.ok(most < 200 + published.length - 50, `it went on to ${most} of ${200 + published.length}: its end moved with the flow`);
-      return t.judge(guard({ confirmed: 300 }));
+      t.ok(most < end - 20, `it went on to ${most} of ${end}: its end moved with the flow`);
+      return t.judge(guard({ confirmed: 220 }));
     },
   },
   {
@@ -172,13 +174,15 @@ export const replays: readonly ConformanceCase[] = [
       let code: unknown = null;
       await t.until(
         async () => {
+          // A replay needs the messages again, so between two tries their retention must pass.
+          await t.pass(3_000);
           await t.publish(bus, orders);
           const replay = bus.replay(orders, { group: t.group('reco'), from: began }, () => undefined);
           code = await replay.then(() => null, (error: { code: unknown }) => error.code);
           return code !== null;
         },
         'what was settled is removed, and then refused',
-        { total: 45_000 },
+        { total: 40_000 },
       );
       t.equal(code, 'invalid', 'the code of the refusal');
       const counts = await bus.replay(orders, { group: t.group('reco'), from: began, partial: true }, () => undefined);

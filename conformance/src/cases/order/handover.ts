@@ -1,17 +1,11 @@
 import type { CaseContext } from '../../case-context.ts';
-import type { CaseBus, Consumer } from '../../case-types.ts';
+import type { CaseBus, CaseHandler, Consumer, Stamped } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { duplicated, guard, lost, overlapped, reordered } from '../../checkers/index.ts';
 import { gate } from '../gate.ts';
 
 const needs = { 'order.key': true } as const;
 const keys = 24;
-
-/** Different messages that have been handled to their end, whoever did. */
-function handled(t: CaseContext, topic: { readonly name: string }): Set<string> {
-  const done = t.history.deliveries.filter((run) => run.topic === topic.name && !run.sentinel && run.outcome === 'returned');
-  return new Set(done.map((run) => run.id));
-}
 
 export const orderAcrossHandOver: readonly ConformanceCase[] = [
   {
@@ -25,14 +19,19 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const consumers: (Consumer & { bus: CaseBus })[] = [];
+      const done = new Set<string>();
       const join = async (): Promise<void> => {
         const own = await t.connect({ topics: [orders] });
-        const consumer = await t.consume(own, orders, { group, concurrency: 8 }, () => t.pass(t.random.int(0, 3)));
+        // Slower than they come, so that there is always one behind that could overtake; a few outlast a hasty hand-over.
+        const consumer = await t.consume(own, orders, { group, concurrency: 8 }, async ({ id }) => {
+          await t.pass(t.random.chance(0.1) ? 80 : t.random.int(6, 12));
+          done.add(id);
+        });
         consumers.push(Object.assign(consumer, { bus: own }));
       };
       await join();
       const stop = new AbortController();
-      const flow = t.load(bus, orders, { keys, each: Number.POSITIVE_INFINITY, gap: 2, signal: stop.signal });
+      const flow = t.load(bus, orders, { keys: 12, each: Number.POSITIVE_INFINITY, gap: 1, signal: stop.signal });
       const total = (): number => consumers.reduce((sum, one) => sum + one.count, 0);
       const progress = async (what: string): Promise<void> => {
         const from = total();
@@ -53,7 +52,7 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       stop.abort();
       const sent = (await flow).length;
       const living = consumers.slice(2);
-      await t.until(() => handled(t, orders).size >= sent, 'everything is handled');
+      await t.until(() => done.size >= sent, 'everything is handled');
       await t.sentinel(bus, orders, living);
       return t.judge(reordered(), overlapped(), duplicated(), lost({ handled: true }), guard({ confirmed: 500 }));
     },
@@ -69,14 +68,19 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const held = gate();
-      const old = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, () => held.opened);
+      const done = new Set<string>();
+      const handler: CaseHandler<Stamped> = async ({ id }) => {
+        await held.opened;
+        done.add(id);
+      };
+      const old = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, handler);
       await t.load(bus, orders, { keys, each: 4 });
       await t.until(() => old.running === keys, 'the first message of each key is being handled');
-      const joined = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys });
+      const joined = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, handler);
       await t.settled(() => joined.count + old.count, 'the deliveries');
       t.equal(joined.count, 0, 'deliveries to the new consumer while the old one handles every key');
       held.open();
-      await t.until(() => handled(t, orders).size >= keys * 4, 'everything is handled');
+      await t.until(() => done.size >= keys * 4, 'everything is handled');
       await t.sentinel(bus, orders, [old, joined]);
       return t.judge(reordered(), overlapped(), duplicated(), lost(), guard({ confirmed: keys * 4 }));
     },
@@ -92,8 +96,14 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const held = gate();
-      const old = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys / 2 }, () => held.opened);
-      const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, () => held.opened);
+      const done = new Set<string>();
+      const handler: CaseHandler<Stamped> = async ({ id }) => {
+        await held.opened;
+        done.add(id);
+      };
+      const own = await t.connect({ topics: [orders] });
+      const old = await t.consume(own, orders, { group, concurrency: keys / 2 }, handler);
+      const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, handler);
       await t.load(bus, orders, { keys, each: 4 });
       const running = (): number => old.running + next.running;
       await t.settled(running, 'the handlers');
@@ -103,7 +113,7 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       await t.settled(running, 'the handlers');
       held.open();
       await t.within(closing, 'the old consumer drains');
-      await t.until(() => handled(t, orders).size >= keys * 4, 'everything is handled');
+      await t.until(() => done.size >= keys * 4, 'everything is handled');
       await t.sentinel(bus, orders, [next]);
       t.equal(old.count, before, 'handlers that the old consumer had started');
       return t.judge(reordered(), overlapped(), duplicated(), lost(), guard({ confirmed: keys * 4 }));
@@ -123,15 +133,20 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders] });
       const doomed = await t.connect({ topics: [orders] });
       // The first two of each key are done; the third is being handled when it dies, with more behind it.
-      const old = await t.consume(doomed, orders, { group, concurrency: keys }, ({ payload }) =>
-        payload.seq <= 2 ? t.pass(1) : gate().opened,
-      );
+      const done = new Set<string>();
+      const old = await t.consume(doomed, orders, { group, concurrency: keys }, async ({ id, payload }) => {
+        if (payload.seq > 2) await gate().opened;
+        await t.pass(1);
+        done.add(id);
+      });
       await t.load(bus, orders, { keys, each: 6 });
       await t.until(() => old.running === keys, 'the third message of each key is being handled');
       await t.fault.crash(doomed);
-      const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys });
+      const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, ({ id }) => {
+        done.add(id);
+      });
       const total = 30_000 + t.supports.deliver.redelivery.bound;
-      await t.until(() => handled(t, orders).size >= keys * 6, 'the next consumer handles the rest', { total });
+      await t.until(() => done.size >= keys * 6, 'the next consumer handles the rest', { total });
       await t.sentinel(bus, orders, [next]);
       const forced = t.supports.order.handover.forced;
       return t.judge(
@@ -161,9 +176,11 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       const zombies = gate();
       const publishes: Promise<unknown>[] = [];
       const signals: AbortSignal[] = [];
+      const done = new Set<string>();
       let cut = false;
       const old = await t.consume(mine, orders, { group, concurrency: keys }, async (message, context) => {
-        if (cut) return; // after it has come back it is an owner like any other
+        // After it has come back it is an owner like any other.
+        if (cut) return void done.add(message.id);
         signals.push(context.signal);
         await zombies.opened;
         const result = context.publish(results, { run: t.run, case: t.id, key: null, seq: message.payload.seq });
@@ -175,7 +192,10 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       cut = true;
       const heal = await t.fault.cut(mine);
       const successors = gate();
-      const next = await t.consume(theirs, orders, { group, concurrency: keys }, () => successors.opened);
+      const next = await t.consume(theirs, orders, { group, concurrency: keys }, async ({ id }) => {
+        await successors.opened;
+        done.add(id);
+      });
       const total = 30_000 + t.supports.deliver.redelivery.bound;
       await t.until(() => next.count > 0, 'the new owner has started', { total });
       await t.until(() => signals.every((signal) => signal.aborted), "the old handlers' signals fire", { total });
@@ -186,7 +206,7 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       t.measure('zombiesEnded', t.now() - forced);
       successors.open();
       await heal();
-      await t.until(() => handled(t, orders).size >= keys * 3, 'everything is handled', { total });
+      await t.until(() => done.size >= keys * 3, 'everything is handled', { total });
       await t.sentinel(bus, orders, [old, next]);
       const settledByZombie = t.history.deliveries
         .filter((run) => run.consumer === old.name && run.outcome === 'aborted')

@@ -19,6 +19,7 @@ export const orderPerKey: readonly ConformanceCase[] = [
     title: 'Messages of a key come in order, one at a time, with many keys, consumers and handlers at once.',
     needs: { 'order.key': true },
     cost: 'slow',
+    timeout: 120_000,
     run: async (t) => {
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
@@ -33,7 +34,7 @@ export const orderPerKey: readonly ConformanceCase[] = [
       const each = 200;
       await t.load(bus, orders, { keys, each, concurrency: 200 });
       const distinct = (): number => consumers.reduce((sum, one) => sum + one.distinct, 0);
-      await t.until(() => distinct() >= keys * each, 'everything is delivered', { total: 50_000, idle: 20_000 });
+      await t.until(() => distinct() >= keys * each, 'everything is delivered', { total: 100_000, idle: 30_000 });
       await t.sentinel(bus, orders, consumers);
       const peak = Math.max(...consumers.map((one) => one.peak));
       t.ok(peak > 1, `keys were handled side by side (at most ${peak} at once)`);

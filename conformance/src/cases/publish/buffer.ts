@@ -126,7 +126,7 @@ export const buffer: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders], wrap: holding(latch).wrap, config });
       const began = t.now();
       const load = t.load(bus, orders, { each: 30, concurrency: 30 });
-      const outcomes = await t.within(load, 'every publish has an outcome', 10_000);
+      const outcomes = await t.within(load, 'every publish has an outcome');
       t.ok(t.now() - began >= 999, 'none of them gave up before its time');
       t.equal(outcomes.some(({ status }) => status === 'confirmed'), false, 'something was confirmed while nothing passes');
       const rejected = outcomes.filter(({ status }) => status === 'rejected').length;

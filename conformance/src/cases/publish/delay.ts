@@ -1,23 +1,16 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { delayed, duplicated, guard, lost } from '../../checkers/index.ts';
+import { blockedSince } from '../pace.ts';
 import { mustSurvive } from './restarts.ts';
 
 const needs = { 'publish.delay': true } as const;
 
-/**
- * How late a delayed message may come: as declared, and as much later as this process was blocked meanwhile, by the suite
- * itself, which runs other cases beside this one.
- */
+/** How late a delayed message may come, as declared. */
 function allowance(t: CaseContext): () => number {
   const { lateness, granularity } = t.supports.publish.delay;
-  const blocked = monitorEventLoopDelay({ resolution: 5 });
-  blocked.enable();
-  return () => {
-    blocked.disable();
-    return t.scaled(lateness + granularity) + (2 * blocked.max) / 1_000_000;
-  };
+  const blocked = blockedSince();
+  return () => t.scaled(lateness + granularity) + blocked();
 }
 
 export const delay: readonly ConformanceCase[] = [

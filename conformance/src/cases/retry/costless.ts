@@ -106,8 +106,8 @@ export const costsNoAttempt: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const { granularity, max } = t.supports.lease;
-      const lease = Math.min(max ?? 1_000, Math.max(400, granularity));
-      const options = { group, lease, concurrency: 4 };
+      const lease = Math.min(max ?? 3_000, Math.max(3_000, granularity));
+      const options = { group, lease, concurrency: 8 };
       const takes = (): Promise<void> => t.pass(3 * lease);
       const consumers = [await t.consume(bus, orders, options, takes)];
       consumers.push(await t.consume(await t.connect({ topics: [orders] }), orders, options, takes));

@@ -139,7 +139,11 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       const orders = t.topic('orders', { ordering: ordered ? 'key' : 'none' });
       const group = t.group('inventory');
       let refusing = true;
-      const bus = await t.connect({ topics: [orders], wrap: (adapter) => refusingDeadLetters(adapter, () => refusing) });
+      const bus = await t.connect({
+        topics: [orders],
+        config: { publish: { timeout: '1s' } },
+        wrap: (adapter) => refusingDeadLetters(adapter, () => refusing),
+      });
       t.allowLog(/copy-failed|dead-letter/);
       const failed = heard(bus, 'copy-failed');
       const dead = heard(bus, 'dead-lettered');
@@ -151,7 +155,8 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       await t.load(publisher, orders, { keys: ordered ? 5 : 0, each: ordered ? 4 : 20 });
       const givenUp = ordered ? 5 : 1;
       await t.until(() => consumer.threw >= 2 * givenUp, 'all attempts of those that fail are over');
-      const others = consumer.returned;
+      const others = await t.settled(() => consumer.returned, 'the handled messages');
+      await t.until(() => failed.length > 0, 'a copy that failed is reported');
       await t.straggle();
       t.equal(dead.length, 0, 'messages said to be dead-lettered while the topic refuses');
       if (ordered) t.equal(consumer.returned, others, 'followers that were handled before the dead letter was stored');
@@ -183,12 +188,14 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
         wrap: (adapter) => refusingDeadLetters(adapter, () => true),
       });
       t.allowLog(/copy-failed|dead-letter/);
+      const failed = heard(doomed, 'copy-failed');
       const options = { group, retry: { attempts: 2, backoff: fixed(10) }, drain: 300 };
       const first = await t.consume(doomed, orders, options, () => {
         throw new Error('refused');
       });
       await t.load(publisher, orders, { each: 5 });
       await t.until(() => first.threw >= 10, 'all attempts are over');
+      await t.until(() => failed.length >= 5, 'the copies that failed are reported');
       await t.within(first.close(), 'the consumer closes', 10_000);
       const next = await t.connect({ topics: [orders] });
       const second = await t.consume(next, orders, { ...options, group });

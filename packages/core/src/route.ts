@@ -50,8 +50,8 @@ export class Route {
 
   /** Its caller gives it up, and with it, on a guarded key, what was accepted behind it. */
   abandon(outgoing: Outgoing, error: WaybillError): void {
-    const slot = this.#slotOf(outgoing) ?? this.#slots.find((one) => one.has(outgoing)) ?? (this.#slots[0] as Slot);
-    slot.abandon(outgoing, error);
+    const slot = this.#slotOf(outgoing) ?? this.#slots.find((one) => one.has(outgoing)) ?? this.#slots[0];
+    slot?.abandon(outgoing, error);
   }
 
   /** Best-effort messages waiting. */

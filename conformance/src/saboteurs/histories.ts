@@ -21,7 +21,7 @@ const firsts = shared(() => new Map<string, object>());
 /** Those that forget where a group, a message or a receipt belongs. */
 export const HISTORIES: readonly Saboteur[] = [
   {
-    id: 'says-no-position',
+    id: 'positions-off-by-one',
     title: 'Positions are those of the message before.',
     wrap: (adapter) => {
       const before = (position: Readonly<Record<string, string>>): Record<string, string> =>

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Client } from './connection.ts';
 
 /** The pseudo consumer that holds what was given back: its owner no longer owns it, and others find it at once. */
 export const GIVEN_BACK = 'waybill:given-back';
@@ -7,14 +7,20 @@ export const GIVEN_BACK = 'waybill:given-back';
 export interface Script {
   readonly lua: string;
   readonly sha: string;
+  /** What servers before 7.0 run instead. */
+  readonly old: Script | null;
 }
 
-export const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
+/** @param whenFull Runs on a full server too, as it must to make room: from Redis 7.0 on a script can say so. */
+export function script(lua: string, whenFull = false): Script {
+  const text = whenFull ? `#!lua flags=allow-oom\n${lua}` : lua;
+  return { lua: text, sha: createHash('sha1').update(text).digest('hex'), old: whenFull ? script(lua) : null };
+}
 
 /** Runs a script; the server learns it the first time. All strings in the reply are Buffers. */
 export async function run<T>(
-  client: Redis,
-  { lua, sha }: Script,
+  client: Client,
+  { lua, sha, old }: Script,
   keys: readonly string[],
   args: readonly (string | number | Buffer)[],
 ): Promise<T> {
@@ -22,7 +28,12 @@ export async function run<T>(
     return (await client.callBuffer('EVALSHA', [sha, keys.length, ...keys, ...args])) as T;
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+  }
+  try {
     return (await client.callBuffer('EVAL', [lua, keys.length, ...keys, ...args])) as T;
+  } catch (error) {
+    if (old === null || !(error instanceof Error && error.message.includes('ompiling script'))) throw error;
+    return run(client, old, keys, args);
   }
 }
 

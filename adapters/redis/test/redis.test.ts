@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { consuming } from './consuming.ts';
 import { faults } from './faults.ts';
+import { ordering } from './ordering.ts';
 import { publishing } from './publishing.ts';
 import { cleanUp, missing, raw, required, url } from './server.ts';
 import { topics } from './topics.ts';
@@ -18,6 +19,7 @@ if (url === undefined && required) {
     publishing();
     consuming();
     topics();
+    ordering();
     faults();
   });
 }

@@ -18,7 +18,7 @@ export const TWINS: { readonly [P in CapabilityPath]?: Twin } = {
   },
   'publish.delay': async (t) => {
     const orders = t.topic('orders');
-    const bus = await t.connect({ topics: [orders] });
+    const bus = await t.connect();
     const stamp = { run: t.run, case: t.id, key: null, seq: 1 };
     await refused(t, 'publish.delay', () => bus.publish(orders, stamp, { delay: 100 }));
     nothingSent(t);

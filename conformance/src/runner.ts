@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FAULTS, type ConformanceCase, type Cost } from './case.ts';
@@ -42,7 +42,8 @@ export async function runSuite(options: SuiteOptions): Promise<TargetResult> {
     for (const one of cases) done(missing(one, target, seed));
     return targetResult(target, [...results.values()], {});
   }
-  const suite = startSuite(target, seed, options.histories);
+  const { histories } = options;
+  const suite = startSuite(target, seed, histories === undefined ? {} : { histories });
   try {
     // The longest first, so that no slow one is left alone at the end.
     const together = cases.filter((one) => !alone(one)).toSorted((a, b) => weight(b.cost) - weight(a.cost));
@@ -70,15 +71,23 @@ export interface Suite {
   end(): void;
 }
 
+export interface StartOptions {
+  /** Keep each case's history here, as JSON lines. */
+  readonly histories?: string;
+  /** For waiting deadlines and lateness. Default: WAYBILL_TIME_FACTOR. */
+  readonly factor?: number;
+}
+
 /** What runs single cases against one target; the Vitest one-liner uses it too. */
-export function startSuite(harness: Harness, seed: number, histories?: string): Suite {
+export function startSuite(harness: Harness, seed: number, options: StartOptions = {}): Suite {
+  const { histories, factor = timeFactor() } = options;
   const rejections = new RejectionWatch();
   let next = 0;
   const shared: RunShared = {
     harness,
     seed,
     run: newRun(),
-    factor: timeFactor(),
+    factor,
     folder: histories ?? mkdtempSync(join(tmpdir(), 'waybill-histories-')),
     keep: histories !== undefined,
     rejections,
@@ -97,7 +106,10 @@ export function startSuite(harness: Harness, seed: number, histories?: string): 
       return { ...result, history: name };
     },
     facts: () => shared.facts,
-    end: () => rejections.stop(),
+    end: () => {
+      rejections.stop();
+      if (!shared.keep) rmSync(shared.folder, { recursive: true, force: true });
+    },
   };
 }
 

@@ -69,6 +69,13 @@ export class MemorySubscription implements AdapterSubscription {
     return true;
   }
 
+  /** Handed out and not settled. */
+  get held(): number {
+    let held = 0;
+    for (let receipt = this.#first; receipt !== null; receipt = receipt.after) held++;
+    return held;
+  }
+
   receive(max: number, signal: AbortSignal, skip?: ReadonlySet<number>): Promise<Delivery[]> {
     if (this.#error !== null) return Promise.reject(this.#error);
     if (signal.aborted || max < 1) return Promise.resolve([]);

@@ -9,6 +9,8 @@ import {
   type ProvisionSpec,
 } from '@waybill/core/adapter';
 import { memory, type MemoryBroker } from '@waybill/memory';
+
+type MemorySubscription = MemoryBroker['connections'][number]['subscriptions'] extends Set<infer S> ? S : never;
 import { userTopic } from '../connection.ts';
 import { NotAble, type RawRecord, type Spy } from '../target.ts';
 
@@ -53,6 +55,14 @@ export class MemorySpy implements Spy {
     return (await adapter.lag?.(this.#find('topic', topic, null), group, null))?.count ?? 0;
   }
 
+  async inFlight(topic: string, group: string): Promise<number> {
+    return this.#attached(topic, group).reduce((sum, { held }) => sum + held, 0);
+  }
+
+  async consumers(topic: string, group: string): Promise<number> {
+    return this.#attached(topic, group).length;
+  }
+
   async deadLetters(topic: string, group: string): Promise<readonly RawRecord[]> {
     const adapter = await this.#adapter();
     const found = (await adapter.browse?.(this.#find('dead-letter', topic, group), null, 10_000)) ?? [];
@@ -83,6 +93,15 @@ export class MemorySpy implements Spy {
 
   async close(): Promise<void> {
     await this.#own?.close();
+  }
+
+  #attached(topic: string, group: string): MemorySubscription[] {
+    return this.#broker.connections
+      .flatMap(({ subscriptions }) => [...subscriptions])
+      .filter(({ spec }) => {
+        const { destination } = spec;
+        return destination.kind === 'topic' && userTopic(destination) === topic && spec.group === group;
+      });
   }
 
   /** Connected anew for each look: a fault may have cut the connection meanwhile. */

@@ -18,6 +18,7 @@ export function wrapHarness(harness: Harness, name: string, wrap: (adapter: Adap
   return {
     ...rest,
     name,
+    supports: wrap(harness.adapter()).supports,
     faults,
     adapter: () => {
       const inner = harness.adapter();

@@ -24,15 +24,24 @@ export async function run(print: (line: string) => void, broker: WaybillConfig =
     deadLettered.dispatchEvent(new Event('one'));
   });
 
-  for (const type of STEPS) await bus.publishMany(orders, Array.from({ length: ORDERS }, (_, index) => event(index + 1, type)));
+  for (const type of STEPS)
+    await bus.publishMany(
+      orders,
+      Array.from({ length: ORDERS }, (_, index) => event(index + 1, type)),
+    );
   print(`published ${ORDERS * STEPS.length} events of ${ORDERS} orders`);
 
   while (dead < STEPS.length) await once(deadLettered, 'one', { signal: stop.signal });
   const letters = await bus.dlq(orders, 'inventory').list();
   for (const letter of letters)
-    print(`dead-lettered for ${letter.group} after ${letter.attempts} attempts: order ${letter.key}, ${letter.type}: ${letter.message}`);
+    print(
+      `dead-lettered for ${letter.group} after ${letter.attempts} attempts: order ${letter.key}, ${letter.type}: ${letter.message}`,
+    );
 
-  await settled(bus, subscriptions.map(({ group }) => group));
+  await settled(
+    bus,
+    subscriptions.map(({ group }) => group),
+  );
   ledger.repaired = true;
   const { redriven } = await bus.dlq(orders, 'inventory').redrive({ all: true });
   await settled(bus, ['inventory']);
@@ -40,12 +49,16 @@ export async function run(print: (line: string) => void, broker: WaybillConfig =
 
   const wrong = [...ledger.seen.values()].filter((types) => types.join() !== STEPS.join());
   print(`inventory: ${ledger.seen.size} orders, ${wrong.length} out of order`);
-  print(`loyalty: ${ledger.points.size} customers, ${[...ledger.points.values()].reduce((sum, points) => sum + points, 0)} points`);
+  print(
+    `loyalty: ${ledger.points.size} customers, ${[...ledger.points.values()].reduce((sum, points) => sum + points, 0)} points`,
+  );
   print(`recommendation: ${[...ledger.shelves.values()].reduce((sum, count) => sum + count, 0)} events`);
   print(`warehouse: ${ledger.parcels.shipped} parcels in batches of up to 25`);
   print(`fraud: ${ledger.audited.count} events, largest amount ${ledger.audited.largest}`);
   const finished = (group: string): number => ledger.finished.get(group) ?? 0;
-  print(`the slow warehouse finished last: ${finished('warehouse') > Math.max(finished('loyalty'), finished('fraud'))}`);
+  print(
+    `the slow warehouse finished last: ${finished('warehouse') > Math.max(finished('loyalty'), finished('fraud'))}`,
+  );
   return ledger;
 }
 

@@ -1,6 +1,7 @@
 import type { Cost } from '@waybill/conformance';
 import { randomInt } from 'node:crypto';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { describeBroker } from './broker-command.ts';
 import { runCompare } from './compare-command.ts';
 import { runConformance } from './conformance-command.ts';
 import { runDoctor } from './doctor-command.ts';
@@ -109,6 +110,8 @@ Examples:
   WAYBILL_URL=redis://localhost:6379 waybill doctor --json`,
     )
     .action((options) => execute(runDoctor(options, io)));
+
+  describeBroker(program, io, execute);
 
   return program;
 }

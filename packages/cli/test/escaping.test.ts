@@ -50,7 +50,7 @@ describe('Markdown cells', () => {
       fc.property(anyText, (text) => {
         const cell = escapeMarkdown(text);
         expect(cell).not.toMatch(/[\n\r<>@]/);
-        expect(cell.replaceAll(/\\[\\`*_{}[\]()#+!|~^$=-]/g, '')).not.toMatch(/[|`*_[\]]/);
+        expect(cell.replaceAll(/\\[\\`*_[\]|~$]/g, '')).not.toMatch(/[|`*_[\]]/);
       }),
     );
   });

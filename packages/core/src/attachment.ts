@@ -78,7 +78,7 @@ export class Attachment {
     if (held.slot >= 0 && held.onAcked === null) {
       this.#source(held.delivery).watermark.complete(held.slot);
       this.#free(held);
-      if (++this.#completed >= DEFAULTS.commitMessages) this.#flush();
+      if (++this.#completed >= DEFAULTS.commitMessages || this.#acks.length > 0) this.#flush();
       else this.#commitTimer ??= this.#link.clock.setTimer(() => this.#commitDue(), DEFAULTS.commitInterval);
       return;
     }
@@ -196,35 +196,54 @@ export class Attachment {
 
   #flush(): void {
     if (this.#flushing !== null || !this.#alive) return;
-    this.#flushing = this.#flushAll().finally(() => {
-      this.#flushing = null;
-    });
+    this.#flushing = this.#flushAll();
   }
 
   /** One ack in flight at a time, so that acks of a key reach the broker in order; they gather meanwhile. */
   async #flushAll(): Promise<void> {
-    await Promise.resolve(); // what ends in this turn goes as one batch
-    while (this.#alive) {
-      const batch = this.#inTime(this.#acks);
-      this.#acks = [];
-      const receipts =
-        this.#supports.settle.mode === 'cumulative' ? this.#watermarks() : batch.map((held) => held.delivery.receipt);
-      if (receipts.length === 0 && batch.length === 0) return;
-      let results: readonly ('ok' | 'lost')[] = [];
-      try {
-        if (receipts.length > 0) results = await this.subscription.ack(receipts);
-      } catch (error) {
-        for (const held of batch) held.onAcked?.(false);
-        this.#owner.broken(this.#link.wrap(error, `ack of ${this.#what}`));
-        return;
+    try {
+      await Promise.resolve(); // what ends in this turn goes as one batch
+      while (this.#alive) {
+        const sent = this.#flushSome();
+        if (sent === null || !(await sent)) return;
       }
-      for (let index = 0; index < batch.length; index++) {
-        const held = batch[index] as Held;
-        const lost = held.slot < 0 && results[index] === 'lost';
-        this.#acked(held, !lost);
-      }
-      this.#owner.freed();
+    } finally {
+      // In the turn in which nothing more was found, or what comes next would wait for a flush that is over.
+      this.#flushing = null;
     }
+  }
+
+  /** Null when there is nothing; that must be known without a turn between. Else whether it could be sent. */
+  #flushSome(): Promise<boolean> | null {
+    const cumulative = this.#supports.settle.mode === 'cumulative';
+    const batch = this.#inTime(this.#acks);
+    // What the watermark has not passed is not settled by any commit yet.
+    this.#acks = cumulative ? batch.filter((held) => !this.#passed(held)) : [];
+    const due = cumulative ? batch.filter((held) => this.#passed(held)) : batch;
+    const receipts = cumulative ? this.#watermarks() : due.map((held) => held.delivery.receipt);
+    return receipts.length === 0 && due.length === 0 ? null : this.#send(receipts, due);
+  }
+
+  async #send(receipts: readonly Receipt[], batch: readonly Held[]): Promise<boolean> {
+    let results: readonly ('ok' | 'lost')[] = [];
+    try {
+      if (receipts.length > 0) results = await this.subscription.ack(receipts);
+    } catch (error) {
+      for (const held of batch) held.onAcked?.(false);
+      this.#owner.broken(this.#link.wrap(error, `ack of ${this.#what}`));
+      return false;
+    }
+    for (let index = 0; index < batch.length; index++) {
+      const held = batch[index] as Held;
+      const lost = held.slot < 0 && results[index] === 'lost';
+      this.#acked(held, !lost);
+    }
+    this.#owner.freed();
+    return true;
+  }
+
+  #passed(held: Held): boolean {
+    return this.#source(held.delivery).watermark.passed(held.slot);
   }
 
   #acked(held: Held, settled: boolean): void {

@@ -86,7 +86,7 @@ export class Bus {
    * (stored nowhere) or `unknown` (may be stored), within the publish timeout. Waits for room while the buffer is full,
    * unless configured to reject (P6).
    */
-  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published> {
+  publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
     const wrapped = this.#publishRun;
     if (wrapped === null) return this.#publish(untyped(topic), payload, options);
     // A middleware may add headers; what is published, and where, stays the caller's.
@@ -98,7 +98,7 @@ export class Bus {
   /** One result per payload, in order. Rejects only when nothing was attempted: bus closed, or the topic refused. */
   async publishMany<T, I>(
     topic: Topic<T, I>,
-    payloads: readonly I[],
+    payloads: readonly NoInfer<I>[],
     options: Omit<PublishOptions, 'id' | 'key'> = {},
   ): Promise<PublishResult[]> {
     this.#open('publishMany');
@@ -120,7 +120,7 @@ export class Bus {
    * Best effort, synchronous, never throws: true when it was taken, false when it was dropped at once. Only for topics
    * declared `delivery: 'best-effort'`; drops are counted per reason and shown by `health` (P6).
    */
-  offer<T, I>(topic: Topic<T, I>, payload: I, options?: Omit<PublishOptions, 'signal'>): boolean {
+  offer<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: Omit<PublishOptions, 'signal'>): boolean {
     try {
       const place = this.#places.of(untyped(topic));
       const { publisher } = place.broker;

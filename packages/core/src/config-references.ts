@@ -2,6 +2,7 @@ import { exponential } from './backoff.ts';
 import { type ConfigPath, didYouMean, type Problem, showPath, unknownKey } from './config-problems.ts';
 import { type Duration, duration } from './duration.ts';
 import { WaybillError } from './errors.ts';
+import { quote } from './quote.ts';
 import { checkName } from './names.ts';
 import { DEFAULTS } from './options.ts';
 import { adapterOf, type AdapterPackages, isBuiltIn, knownSchemes } from './schemes.ts';
@@ -110,7 +111,7 @@ function topicProblems(input: Fields): Problem[] {
     const problems = nameProblem(path, 'topic', name);
     const { broker, groups } = isFields(topic) ? topic : {};
     if (typeof broker === 'string' && !brokers.includes(broker)) {
-      const text = `names a broker that brokers does not have${didYouMean(broker, brokers)}; allowed: ${brokers.join(', ')}`;
+      const text = `names the broker ${quote(broker)}, which brokers does not have${didYouMean(broker, brokers)}; allowed: ${brokers.join(', ')}`;
       problems.push({ path: [...path, 'broker'], text });
     }
     if (broker === undefined && ambiguous) {

@@ -251,7 +251,7 @@ export class Consumer {
     const suspects = this.#budget.suspects(attachment, deliveries);
     const keys = plan.ordered ? new Set<string>() : null;
     const batch = deliveries.map((delivery) => {
-      const key = plan.ordered ? delivery.key : null;
+      const key = this.#laneOf(delivery);
       const first = key === null || keys === null || !keys.has(key);
       if (key !== null && delivery.deliveryCount !== null) keys?.add(key);
       return attachment.hold(delivery, key, first);
@@ -260,6 +260,17 @@ export class Consumer {
     const returned = this.#paused && attachment.subscription.nack !== undefined;
     if (suspects || this.#draining || returned || !attachment.alive) await this.#giveBack(attachment, batch);
     else dispatcher.admit(batch, link.clock.monotonic());
+  }
+
+  /**
+   * Its key, where order is kept. A commit that settles one message settles all before it in its partition, so where it
+   * comes before the handler (D4) the partition is the lane: else one of another key, not begun yet, would be lost.
+   */
+  #laneOf(delivery: Delivery): string | null {
+    const { plan, link } = this.#options;
+    if (!plan.ordered) return null;
+    if (!plan.atMostOnce || link.adapter.supports.settle.mode !== 'cumulative') return delivery.key;
+    return `${delivery.origin} ${delivery.partition}`;
   }
 
   async #giveBack(attachment: Attachment, batch: readonly Held[]): Promise<void> {

@@ -6,7 +6,11 @@ import type { PublishOptions } from './options.ts';
 import type { Topic } from './topic.ts';
 
 /** How a handler publishes: the bus's own `publish`. */
-export type PublishFunction = <T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions) => Promise<Published>;
+export type PublishFunction = <T, I>(
+  topic: Topic<T, I>,
+  payload: NoInfer<I>,
+  options?: PublishOptions,
+) => Promise<Published>;
 
 /** What all contexts of one subscription share. */
 export interface ContextShared {
@@ -51,7 +55,7 @@ export class SingleContext implements HandlerContext {
     return this.#shared.replay;
   }
 
-  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published> {
+  publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
     return this.#held.lost ? zombie(topic) : this.#shared.publish(topic, payload, options);
   }
 }
@@ -106,7 +110,7 @@ export class ManyContext implements BatchContext {
     if (!this.failures.has(message)) this.failures.set(message, error);
   }
 
-  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published> {
+  publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
     for (const held of this.#batch.values()) if (held.lost) return zombie(topic);
     return this.#shared.publish(topic, payload, options);
   }

@@ -74,6 +74,7 @@ export class DeadLetters {
   /** Up to `max` (default 100) messages, the oldest first. @throws WaybillError `unsupported` where it can't browse. */
   async list(options: { readonly max?: number } = {}): Promise<DeadMessage[]> {
     const { broker, destination, spec } = this.#options;
+    this.#open('list');
     const { adapter } = broker.link;
     if (adapter.browse === undefined)
       throw new WaybillError(
@@ -100,6 +101,7 @@ export class DeadLetters {
    */
   async redrive(options: RedriveOptions): Promise<{ redriven: number }> {
     const { id, where, all, rate } = options;
+    this.#open('redrive');
     if ([id, where, all === true ? all : undefined].filter((one) => one !== undefined).length !== 1)
       throw new WaybillError('invalid', 'redrive takes exactly one of id, where and all: true');
     if (rate !== undefined && !(rate > 0))
@@ -119,6 +121,7 @@ export class DeadLetters {
 
   /** Settles everything that lies there now. It is gone for good. */
   async purge(): Promise<{ purged: number }> {
+    this.#open('purge');
     return {
       purged: await this.#take(
         () => true,
@@ -126,6 +129,12 @@ export class DeadLetters {
         BATCH,
       ),
     };
+  }
+
+  #open(what: string): void {
+    const { broker, destination } = this.#options;
+    if (broker.link.state === 'closed')
+      throw new WaybillError('closed', `${what} of '${destination.name}' after close`);
   }
 
   /** The message as it was before it failed, under a `sendId` of its own, or a dedup window would swallow it (E2). */
@@ -154,24 +163,28 @@ export class DeadLetters {
     const { link } = broker;
     const began = link.clock.now();
     await link.provision(spec);
-    const subscription = await link.adapter.subscribe(
-      {
-        destination,
-        group: DEAD_LETTER_GROUP,
-        groupAddress: null,
-        inbox: null,
-        consumer: `${consumer}-redrive`,
-        prefetch: 1_000,
-        lease: Math.min(LEASE, link.adapter.supports.lease.max ?? DEFAULTS.lease),
-        start: 'held',
-        bounded: false,
-        filter: null,
-        onRevoked: () => Promise.resolve(),
-        onLost: () => undefined,
-        onAssigned: () => undefined,
-      },
-      link.signal,
-    );
+    const subscription = await link.adapter
+      .subscribe(
+        {
+          destination,
+          group: DEAD_LETTER_GROUP,
+          groupAddress: null,
+          inbox: null,
+          consumer: `${consumer}-redrive`,
+          prefetch: 1_000,
+          lease: Math.min(LEASE, link.adapter.supports.lease.max ?? DEFAULTS.lease),
+          start: 'held',
+          bounded: false,
+          filter: null,
+          onRevoked: () => Promise.resolve(),
+          onLost: () => undefined,
+          onAssigned: () => undefined,
+        },
+        link.signal,
+      )
+      .catch((error: unknown) => {
+        throw link.wrap(error, `redrive of '${destination.name}'`);
+      });
     const left: Delivery[] = [];
     const stored = new Set<string>();
     const cumulative = link.adapter.supports.settle.mode === 'cumulative';

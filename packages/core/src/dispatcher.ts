@@ -175,8 +175,11 @@ export class Dispatcher {
   succeeded(held: Held): void {
     this.#exit(held);
     if (held.timeoutError !== null) this.#failed(held, held.timeoutError);
-    else if (held.lost) this.#turns.release(held);
-    else {
+    else if (held.lost) {
+      // Its effect has happened, whoever holds the message now: the copy that comes must not run (E1).
+      if (this.#claims !== null) void this.#claims.done(held);
+      this.#turns.release(held);
+    } else {
       this.counts.handled++;
       if (this.#claims === null) this.#settle(held);
       else this.#marked(held, this.#claims);
@@ -256,9 +259,9 @@ export class Dispatcher {
 
   #decided(held: Held, verdict: Verdict): void {
     if (verdict === null) {
-      if (this.#options.plan.atMostOnce) this.#settleFirst(held);
-      else if (this.#claims === null) this.#run(held);
-      else void this.#claimed(held, this.#claims);
+      if (this.#claims !== null) void this.#claimed(held, this.#claims);
+      else if (this.#options.plan.atMostOnce) this.#settleFirst(held);
+      else this.#run(held);
       return;
     }
     this.#exit(held);
@@ -292,8 +295,14 @@ export class Dispatcher {
     held.onAcked = (settled) => {
       held.onAcked = null;
       held.settled = settled;
-      if (settled) held.state = 'running';
-      this.#run(held);
+      if (settled) {
+        held.state = 'running';
+        this.#run(held);
+      } else {
+        // Nobody knows whether it is: a handler now might not be the only one.
+        this.#exit(held);
+        this.#turns.release(held);
+      }
       this.pump();
     };
     held.attachment.ack(held);
@@ -301,6 +310,11 @@ export class Dispatcher {
 
   async #claimed(held: Held, claims: Claims): Promise<void> {
     const claim = await claims.claim(held);
+    if (claim.kind === 'run' && this.#options.plan.atMostOnce) {
+      await claims.done(held); // before the handler, so that no copy runs, whatever becomes of this run
+      this.#settleFirst(held);
+      return;
+    }
     if (claim.kind === 'run') {
       this.#keepClaim(held, claims);
       this.#run(held);
@@ -339,7 +353,7 @@ export class Dispatcher {
 
   #failed(held: Held, error: unknown): void {
     const { plan, supports, clock, random, events } = this.#options;
-    if (this.#claims !== null) void this.#claims.release(held);
+    if (this.#claims !== null && !plan.atMostOnce) void this.#claims.release(held);
     if (held.lost) {
       this.#turns.release(held);
       return;
@@ -407,7 +421,6 @@ export class Dispatcher {
         },
       );
     else if (plan.onExhausted === 'stop' && !replay) {
-      held.attempt++; // the one it will be in when somebody starts it again
       this.#halted = true;
       held.attempt++; // this run has failed, too: that counts wherever it runs next
       this.#turns.makeReady(held);

@@ -34,7 +34,12 @@ export function compileFilter(filter: Filter): FilterTest {
 
 /** Whether two filters say the same, whatever the order in which they say it; no filter is one that asks nothing. */
 export function sameFilter(a: Filter | null | undefined, b: Filter | null | undefined): boolean {
-  return JSON.stringify(canonical(a ?? {})) === JSON.stringify(canonical(b ?? {}));
+  return meaningOfFilter(a) === meaningOfFilter(b);
+}
+
+/** One text for all filters that say the same. */
+export function meaningOfFilter(filter: Filter | null | undefined): string {
+  return JSON.stringify(canonical(filter ?? {}));
 }
 
 interface Canonical {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock, Timer } from './clock.ts';
 import type { Adapter, Facts, ProvisionSpec } from './contract.ts';
 import { ERROR_CODES, WaybillError } from './errors.ts';
@@ -44,6 +45,7 @@ export class Link {
     this.#events = options.events;
     this.#connectTimeout = options.connectTimeout;
     this.#reconnect = options.reconnect;
+    setMaxListeners(0, this.#closing.signal); // one per publish under way; each removes its own
   }
 
   get state(): LinkState {

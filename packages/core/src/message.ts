@@ -43,7 +43,7 @@ export interface HandlerContext {
   /** True inside `bus.replay`. */
   readonly replay: boolean;
   /** Publishes on the same bus, but refuses (`closed`) once this delivery was lost, so that a zombie can't publish (O3). */
-  publish<T, I>(topic: Topic<T, I>, payload: I, options?: PublishOptions): Promise<Published>;
+  publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published>;
 }
 
 /** The context of a batch handler. */

@@ -2,7 +2,7 @@ import { type BackoffPolicy, exponential } from './backoff.ts';
 import type { StartPosition } from './contract.ts';
 import { type Duration, duration } from './duration.ts';
 import { WaybillError } from './errors.ts';
-import { compileFilter, type Filter, type FilterTest } from './filter.ts';
+import { compileFilter, type Filter, type FilterTest, meaningOfFilter } from './filter.ts';
 import type { IdempotencyStore } from './idempotent.ts';
 import { checkName } from './names.ts';
 import { type BatchOptions, DEFAULTS, type SubscribeOptions } from './options.ts';
@@ -184,7 +184,7 @@ export function resolvePlan(
 export function meaningOf(plan: Plan): string {
   const { filter, attempts, backoff, retryMode, deadLetter, onExhausted, atMostOnce, onExpired, maxDeliveries } = plan;
   return JSON.stringify({
-    filter,
+    filter: meaningOfFilter(filter),
     attempts,
     backoff,
     retryMode,

@@ -10,8 +10,6 @@ export function quote(value: unknown, limit = 100): string {
     text = inspect(value, {
       depth: 2,
       customInspect: false,
-      compact: true,
-      breakLength: Infinity,
       maxStringLength: limit,
       maxArrayLength: 10,
     }).replaceAll(/\s*\n\s*/g, ' ');

@@ -64,6 +64,11 @@ export class Watermark<T> {
     }
   }
 
+  /** Whether this delivery, and everything before it, is complete. */
+  passed(sequence: number): boolean {
+    return sequence < this.#head;
+  }
+
   /** The receipt of the last delivery below the watermark, once; undefined when the watermark has not moved since. */
   take(): T | undefined {
     const receipt = this.#passed;

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { assign, rank, wanted } from '../src/balance.ts';
 
-const members = fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: 8 });
+const members = fc.uniqueArray(fc.uuid(), { minLength: 1, maxLength: 8, size: 'max' });
 const partitions = fc.integer({ min: 1, max: 64 });
 
 /** Partition → member. */

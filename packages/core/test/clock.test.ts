@@ -13,6 +13,17 @@ test('a timer is never early by the monotonic clock', async () => {
   }
 });
 
+test('a timer that Node fires early is set again for the rest', async () => {
+  const times = [0, 9.4, 10];
+  const reads = vi.spyOn(performance, 'now').mockImplementation(() => times.shift() ?? 11);
+  try {
+    await new Promise<void>((resolve) => void systemClock.setTimer(resolve, 10));
+    expect(reads).toHaveBeenCalledTimes(3);
+  } finally {
+    reads.mockRestore();
+  }
+});
+
 test('a timer longer than Node allows fires when it is due', () => {
   vi.useFakeTimers();
   const fired = vi.fn();

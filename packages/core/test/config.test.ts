@@ -177,7 +177,7 @@ describe('a bad configuration', () => {
     ],
     [
       { ...main, topics: { orders: { broker: 'mian' } } },
-      "topics.orders.broker names a broker that brokers does not have; did you mean 'main'?",
+      "topics.orders.broker names the broker 'mian', which brokers does not have; did you mean 'main'?",
     ],
     [{ ...main, topics: { orders: { groups: ['a', 'a'] } } }, 'topics.orders.groups[1] is named twice'],
     [{ ...main, topics: { orders: { groups: ['dlq'] } } }, "topics.orders.groups[0] is 'dlq'; allowed:"],

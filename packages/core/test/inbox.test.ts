@@ -142,7 +142,7 @@ test('nothing is lost, repeated or reordered between push, receive and close', a
     fc.record({ receive: fc.integer({ min: 1, max: 4 }), abort: fc.boolean() }),
   );
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       const { clock, inbox } = setUp();
       const out: number[] = [];
       let pushed = 0;

@@ -42,10 +42,10 @@ test.each(['ascii', 'latin', 'any'] as const)('equals an independent implementat
     any: fc.string({ unit: 'binary', minLength: 1, maxLength: 1 }),
   }[kind];
   fc.assert(
-    fc.property(fc.string({ unit, maxLength: 40 }), (key) => {
+    fc.property(fc.string({ unit, maxLength: 40, size: 'max' }), (key) => {
       expect(murmur2(key)).toBe(reference(new TextEncoder().encode(key)));
     }),
-    { numRuns: 1_000 },
+    { numRuns: 400 },
   );
 });
 

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { quote } from '../src/quote.ts';
@@ -14,6 +15,16 @@ test.each([
 test('cuts what is long', () => {
   expect(quote('x'.repeat(500))).toBe(`'${'x'.repeat(100)}'... 400 more characters`);
   expect(quote(Array.from({ length: 99 }, () => 'x'.repeat(90))).length).toBeLessThanOrEqual(201);
+});
+
+test('cuts what many parts make long, and keeps its beginning', () => {
+  const many = quote(Array.from({ length: 9 }, () => 'x'.repeat(90)));
+  expect(many.length).toBe(201);
+  expect(many).toMatch(/^\[ 'xx.*…$/);
+});
+
+test('asks no object how it wants to be shown', () => {
+  expect(quote({ a: 1, [inspect.custom]: () => 'lie' })).toContain('a: 1');
 });
 
 test('is one line and never throws', () => {

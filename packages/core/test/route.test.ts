@@ -234,7 +234,7 @@ describe('publishing', () => {
     await expect(publisher.publish(route, message('a2', 'a'), true)).rejects.toSatisfy(
       (error) => WaybillError.is(error) && error.code === 'closed',
     );
-    await settle(clock, [first, closed]);
+    await settle<unknown>(clock, [first, closed]);
     expect(stored).toEqual(['a1']);
   });
 });

@@ -44,9 +44,9 @@ describe('maskText', () => {
   test('takes linear time for hostile text', () => {
     for (const piece of ['a.', '://', '@://', 'token', 'token="', 'secret\\', 'password ', 'AKIA', 'pass:"\\']) {
       const text = piece.repeat(200_000 / piece.length);
-      const start = performance.now();
+      const start = process.cpuUsage(); // not the wall clock: other tests run beside this one
       maskText(text);
-      expect(performance.now() - start, piece).toBeLessThan(1_000);
+      expect(process.cpuUsage(start).user, piece).toBeLessThan(2_000_000);
     }
   });
 });
@@ -130,7 +130,7 @@ describe('sanitise', () => {
 
   test('is total and bounded', () => {
     const big = sanitise(new Error('x'.repeat(1_000_000)));
-    expect(big.message.length).toBeLessThan(2_010);
+    expect(big.message).toMatch(/^x{2000}…$/);
     expect(big.stack?.length).toBeLessThan(8_010);
     fc.assert(
       fc.property(fc.anything({ withNullPrototype: true, withBigInt: true, withSparseArray: true }), (thrown) => {

@@ -120,7 +120,7 @@ test('whatever it is given, it answers or throws a WaybillError', () => {
         }
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 
@@ -153,7 +153,7 @@ test('never shows the password, encoded or not, in a right URL or a wrong one', 
       }
       expect(shown).not.toContain('MARKER');
     }),
-    { numRuns: 2_000 },
+    { numRuns: 1_000 },
   );
 });
 

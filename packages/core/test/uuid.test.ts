@@ -30,6 +30,7 @@ test('rises when the clock stands, steps back or has fractions', () => {
     last = id;
   }
   expect(timeOf(last)).toBe(start + 1);
+  expect(timeOf(uuidv7(start + 2))).toBe(start + 2);
 });
 
 test('goes ahead of the clock by a millisecond when the counter runs over', async () => {
@@ -42,6 +43,14 @@ test('goes ahead of the clock by a millisecond when the counter runs over', asyn
   expect([last, next, after].map(timeOf)).toEqual([now, now + 1, now + 2]);
   expect(counterOf(last)).toBe(2 ** 26 - 1);
   expect(last < next && next < after).toBe(true);
+});
+
+test('pads what is small', async () => {
+  vi.resetModules();
+  vi.doMock('node:crypto', () => ({ randomFillSync: (bytes: Uint8Array) => bytes.fill(0) }));
+  const fresh = await import('../src/uuid.ts');
+  vi.doUnmock('node:crypto');
+  expect(fresh.uuidv7(5)).toBe('00000000-0005-7000-8000-000000000000');
 });
 
 test('counts on through the bits before and behind the variant', () => {

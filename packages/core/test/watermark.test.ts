@@ -17,6 +17,15 @@ test('passes only what is complete without a gap, and says so once', () => {
   expect(watermark.take()).toBe('c');
 });
 
+test('tells which deliveries it has passed', () => {
+  const watermark = new Watermark<string>();
+  const [a, b] = ['a', 'b'].map((receipt) => watermark.register(receipt, 0)) as [number, number];
+  watermark.complete(b);
+  expect([a, b].map((sequence) => watermark.passed(sequence))).toEqual([false, false]);
+  watermark.complete(a);
+  expect([a, b, 2].map((sequence) => watermark.passed(sequence))).toEqual([true, true, false]);
+});
+
 test('knows span, flight and the age of the head', () => {
   const watermark = new Watermark<string>();
   expect(watermark.headSince).toBeNull();
@@ -53,7 +62,7 @@ test('equals a naive model over random histories', () => {
     fc.record({ kind: fc.constant('take' as const) }),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
       const watermark = new Watermark<number>();
       const open: boolean[] = []; // by sequence
       let taken = -1;
@@ -82,57 +91,54 @@ test('equals a naive model over random histories', () => {
 
 test('a window that slides and grows equals the naive model, however often the ring comes round', () => {
   fc.assert(
-    fc.property(fc.infiniteStream(fc.nat(999)), fc.integer({ min: 1, max: 300 }), (random, window) => {
+    fc.property(fc.integer(), fc.integer({ min: 1, max: 300 }), (seed, window) => {
+      const random = generator(seed);
       const watermark = new Watermark<number>();
-      const next = (): number => (random.next().value as number) / 1_000;
       let open: number[] = [];
       let last = -1;
       for (let receipt = 0; receipt < 1_000;) {
         // The window opens slowly, so that the ring grows when its head is somewhere in the middle.
-        if (open.length < Math.min(window, 20 + receipt / 3) && next() < 0.55) {
+        if (open.length < Math.min(window, 20 + receipt / 3) && random() < 0.55) {
           open.push(watermark.register(receipt, receipt * 10));
           receipt++;
         } else if (open.length > 0) {
-          const done = open[Math.floor(next() ** 2 * open.length)]; // the older, the likelier
+          const done = open[Math.floor(random() ** 2 * open.length)]; // the older, the likelier
           open = open.filter((sequence) => sequence !== done);
           watermark.complete(done ?? Number.NaN);
         }
         const head = open[0] ?? receipt;
-        expect(watermark.span).toBe(receipt - head);
-        expect(watermark.inFlight).toBe(open.length);
-        expect(watermark.headSince).toBe(open.length === 0 ? null : head * 10);
-        expect(watermark.take()).toBe(head - 1 > last ? head - 1 : undefined);
+        const seen = [watermark.span, watermark.inFlight, watermark.headSince, watermark.take()].join();
+        const since = open.length === 0 ? null : head * 10;
+        const passed = head - 1 > last ? head - 1 : undefined;
+        if (seen !== [receipt - head, open.length, since, passed].join()) throw new Error(`${seen} at ${receipt}`);
         last = head - 1;
       }
     }),
-    { numRuns: 30 },
+    { numRuns: 20 },
   );
 });
 
-test('10,000 completions in any order pass every receipt at most once, in order, and the last at the end', () => {
-  const orders = fc.shuffledSubarray(
-    Array.from({ length: 10_000 }, (_, index) => index),
-    { minLength: 10_000 },
-  );
+test('10,000 completion orders: every receipt that passes is the last one below the watermark', () => {
   fc.assert(
-    fc.property(orders, (order) => {
+    fc.property(fc.integer(), (seed) => {
+      const random = generator(seed);
+      const order = Array.from({ length: 1 + Math.floor(random() * 100) }, (_, index) => ({ index, at: random() }));
+      order.sort((a, b) => a.at - b.at);
       const watermark = new Watermark<number>();
       for (let receipt = 0; receipt < order.length; receipt++) watermark.register(receipt, 0);
       const done = new Uint8Array(order.length);
       let contiguous = 0;
-      let last: number | undefined;
-      for (const sequence of order) {
-        watermark.complete(sequence);
-        done[sequence] = 1;
+      for (const { index } of order) {
+        watermark.complete(index);
+        done[index] = 1;
         const before = contiguous;
         while (done[contiguous] === 1) contiguous++;
-        last = watermark.take();
-        if (last !== (contiguous > before ? contiguous - 1 : undefined))
-          throw new Error(`took ${last} at ${contiguous}`);
+        const taken = watermark.take();
+        if (taken !== (contiguous > before ? contiguous - 1 : undefined)) throw new Error(`${taken} at ${contiguous}`);
       }
-      expect([last, watermark.span, watermark.inFlight]).toEqual([9_999, 0, 0]);
+      return watermark.span === 0 && watermark.inFlight === 0;
     }),
-    { numRuns: 20 },
+    { numRuns: 10_000 },
   );
 });
 
@@ -152,4 +158,13 @@ function registerAndComplete(watermark: Watermark<object>): object {
   watermark.complete(watermark.register(receipt, 0));
   watermark.take();
   return receipt;
+}
+
+/** Far cheaper than fast-check's own values, where a property needs thousands of them. */
+function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+    return (state >>> 0) / 2 ** 32;
+  };
 }

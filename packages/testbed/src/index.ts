@@ -1,1 +1,29 @@
-export const placeholder = true;
+/**
+ * Real brokers for tests, for CI and for local development.
+ *
+ * @module
+ */
+export type { Certificates } from './certificates.ts';
+export { describeNotRun, isNotRun, isRequired, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
+export { type BrokerRecord, endRecorded, record, records, recordsFolder } from './records.ts';
+export type { RedisBroker, RedisStart } from './redis.ts';
+export type { Reply } from './resp.ts';
+export {
+  type Ability,
+  type AbilityName,
+  type BrokerProxy,
+  type RunningBroker,
+  type StartOptions,
+  TestbedError,
+} from './running-broker.ts';
+export {
+  BROKER_NAMES,
+  type BrokerName,
+  type Brokers,
+  installBroker,
+  requireBroker,
+  startBroker,
+} from './start-broker.ts';
+export type { Direction } from './proxy-flow.ts';
+export type { Match, ProxyConnection } from './proxy-pair.ts';
+export { TcpProxy } from './tcp-proxy.ts';

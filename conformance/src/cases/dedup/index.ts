@@ -1,0 +1,6 @@
+import type { ConformanceCase } from '../../case.ts';
+import { brokerWindow } from './broker-window.ts';
+import { idempotent } from './idempotent.ts';
+import { storeFailures } from './store-failures.ts';
+
+export const dedup: readonly ConformanceCase[] = [...idempotent, ...storeFailures, ...brokerWindow];

@@ -1,0 +1,227 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadAdapterPackage } from '@waybill/core';
+import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
+import {
+  describeNotRun,
+  isNotRun,
+  isRequired,
+  type RedisBroker,
+  type RedisStart,
+  type Reply,
+  startBroker,
+} from '@waybill/testbed';
+import type { Fault } from '../case.ts';
+import { type FaultAction, type Harness, type Heal, type MissingTarget, NotAble, type Spy } from '../target.ts';
+import { Lines } from './lines.ts';
+
+const module = '@waybill/redis';
+
+export interface RedisHarnessOptions {
+  /** How to start the broker. */
+  readonly start?: RedisStart;
+  /** Options of the adapter, beside URL and key prefix. */
+  readonly adapter?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Redis, from the testbed: private, with every fault, or at WAYBILL_REDIS_URL, with none. All keys of a run begin with
+ * a random prefix, and only those are ever deleted.
+ *
+ * @throws TestbedError when there is an address and nothing usable behind it
+ */
+export async function redisHarness(options: RedisHarnessOptions = {}): Promise<Harness | MissingTarget> {
+  const { createAdapter } = await loadAdapterPackage(module, 'the suite on Redis');
+  const answer = await startBroker('redis', options.start);
+  if (isNotRun(answer))
+    return {
+      name: 'redis',
+      missing: describeNotRun(answer),
+      required: isRequired('redis', options.start?.env ?? process.env),
+    };
+  try {
+    return await harnessOf(answer, createAdapter, options.adapter ?? {});
+  } catch (error) {
+    await answer[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function harnessOf(
+  broker: RedisBroker,
+  createAdapter: AdapterModule['createAdapter'],
+  options: Readonly<Record<string, unknown>>,
+): Promise<Harness> {
+  const keyPrefix = `wb-${randomBytes(6).toString('hex')}:`;
+  const config = (url: string): AdapterConfig => ({ url, options: { ...options, keyPrefix }, client: 'waybill-suite' });
+  const private_ = broker.can.kill === true;
+  const lines = private_ ? await Lines.open(broker) : null;
+  const adapter = (): Adapter =>
+    lines === null ? createAdapter(config(broker.url)) : lines.adapter((url) => createAdapter(config(url)));
+  return {
+    name: 'redis',
+    how: broker.how,
+    kind: broker.kind,
+    version: broker.version,
+    supports: createAdapter(config(broker.url)).supports,
+    adapter,
+    faults: lines === null ? {} : faultsOf(broker, lines, keyPrefix),
+    spy: spyOf(broker, keyPrefix),
+    child: { module, config: config(lines?.childUrl ?? broker.url) },
+    healthy: () =>
+      broker.command('PING').then(
+        () => true,
+        () => false,
+      ),
+    close: async (): Promise<void> => {
+      try {
+        if (!private_) await deleteAll(broker, keyPrefix);
+      } finally {
+        await broker[Symbol.asyncDispose]();
+      }
+    },
+  };
+}
+
+const done: Heal = () => Promise.resolve();
+
+function faultsOf(broker: RedisBroker, lines: Lines, keyPrefix: string): Partial<Record<Fault, FaultAction>> {
+  return {
+    cut: async ({ adapters }) =>
+      lines.during(adapters, (proxy) => {
+        proxy.refuse();
+        proxy.cut();
+      }),
+    stall: async ({ adapters }) => lines.during(adapters, (proxy) => proxy.stall()),
+    'drop-responses': async ({ adapters }) => lines.during(adapters, (proxy) => proxy.dropResponses()),
+    slow: async ({ ms }) => lines.during([], (proxy) => proxy.delay(ms / 2)), // there and back
+    'kill-broker': async () => {
+      await broker.kill();
+      return () => broker.restart();
+    },
+    restart: async () => {
+      await broker.restart({ how: 'kill' });
+      return done;
+    },
+    pause: async () => {
+      await broker.pause();
+      return () => broker.unpause();
+    },
+    'kill-consumer': async ({ adapters }) => {
+      lines.during(adapters, (proxy) => {
+        proxy.refuse();
+        proxy.cut();
+      });
+      return done; // it is dead: nobody heals it
+    },
+    // The headers of every message that Waybill sends have its id, and nothing else that it asks for does.
+    'unknown-outcome': async ({ adapters, count, stored }) =>
+      lines.lose(adapters, { count, what: stored ? 'answer' : 'request', mark: '"waybill-id"' }),
+    'reject-sends': async ({ adapters, count, refusal }) => {
+      if (refusal === 'permanent') throw new NotAble('Redis can not be made to refuse a number of sends for good');
+      if (adapters.length > 0) throw new NotAble('a full memory strikes every connection');
+      return fill(broker, count);
+    },
+    'take-over': async ({ topic, group, deliveries }) => {
+      const ids = deliveries.flatMap(({ position }) => Object.values(position ?? {}));
+      let taken = 0;
+      for (const stream of ids.length === 0 ? [] : await streamsOf(broker, keyPrefix, topic ?? '')) {
+        // As idle as what everybody may take.
+        const claim = ['XCLAIM', stream, group ?? '', 'harness', '0', ...ids, 'IDLE', '3600000', 'JUSTID'];
+        const reply = await broker.command(...claim).catch(() => []);
+        taken += Array.isArray(reply) ? reply.length : 0;
+      }
+      if (taken === 0) throw new NotAble('nothing that this consumer holds can be taken from it');
+      return done;
+    },
+  };
+}
+
+/** Leaves the server no memory, so that it refuses to store anything, until it has refused so many times. */
+async function fill(broker: RedisBroker, count: number): Promise<Heal> {
+  const refused = async (): Promise<number> => {
+    const stats = String(await broker.command('INFO', 'errorstats'));
+    return Number(/^errorstat_OOM:count=(\d+)/m.exec(stats)?.[1] ?? 0);
+  };
+  const before = await refused();
+  let healed = false;
+  await broker.command('CONFIG', 'SET', 'maxmemory', '1');
+  const heal = async (): Promise<void> => {
+    healed = true;
+    await broker.command('CONFIG', 'SET', 'maxmemory', '0');
+  };
+  const watch = async (): Promise<void> => {
+    while (!healed && (await refused()) - before < count) await sleep(5);
+    if (!healed) await heal();
+  };
+  const watching = watch();
+  watching.catch(() => undefined);
+  return async () => {
+    await heal();
+    await watching;
+  };
+}
+
+/** Looks at the keys of this run, without the adapter. */
+function spyOf(broker: RedisBroker, keyPrefix: string): Spy {
+  const ofGroup = async (topic: string, words: readonly string[], group: string): Promise<Reply[][]> => {
+    const found: Reply[][] = [];
+    for (const stream of await streamsOf(broker, keyPrefix, topic)) {
+      const [first = '', second = ''] = words;
+      const reply = await broker.command(first, ...(second === '' ? [] : [second]), stream, group).catch(() => []);
+      if (Array.isArray(reply)) found.push(reply as Reply[]);
+    }
+    return found;
+  };
+  return {
+    objects: async (part) => {
+      const names = await keysOf(broker, `${keyPrefix}*`);
+      return names.map((name) => name.slice(keyPrefix.length)).filter((name) => name.includes(part));
+    },
+    inFlight: async (topic, group) => {
+      const rows = (await ofGroup(topic, ['XPENDING'], group)).flatMap(([, , , consumers]) => consumers ?? []);
+      return rows
+        .flatMap((row) => (Array.isArray(row) ? [row as Reply[]] : []))
+        .filter(([name]) => isConsumer(String(name)))
+        .reduce((sum, [, count]) => sum + Number(String(count)), 0);
+    },
+    consumers: async (topic, group) => {
+      const rows = (await ofGroup(topic, ['XINFO', 'CONSUMERS'], group)).flat();
+      const names = rows.flatMap((row) => (Array.isArray(row) ? [String((row as Reply[])[1])] : []));
+      return new Set(names.filter(isConsumer)).size;
+    },
+    put: async (topic, { body, headers, key = null }) => {
+      const fields = Object.entries(headers).flat();
+      if (key !== null) fields.push('waybill-key', key);
+      const words = ['XADD', `${keyPrefix}{${topic}}:stream`, 'NOMKSTREAM', '*', 'body', body, ...fields];
+      if ((await broker.command(...words)) === null) throw new NotAble(`nobody has provisioned ${topic}`);
+    },
+  };
+}
+
+/** The adapter keeps under a name of its own what was given back; `harness` is ours. Neither reads. */
+function isConsumer(name: string): boolean {
+  return name !== 'waybill:given-back' && name !== 'harness';
+}
+
+/** The streams of a topic: its partitions and its groups' inboxes. */
+function streamsOf(broker: RedisBroker, keyPrefix: string, topic: string): Promise<string[]> {
+  return keysOf(broker, `${keyPrefix}{${topic}}*`, 'TYPE', 'stream');
+}
+
+async function keysOf(broker: RedisBroker, pattern: string, ...filter: string[]): Promise<string[]> {
+  const names = new Set<string>();
+  let cursor = '0';
+  do {
+    const reply = await broker.command('SCAN', cursor, 'MATCH', pattern, 'COUNT', '1000', ...filter);
+    const [next, found] = reply as [Buffer, Buffer[]];
+    for (const name of found) names.add(name.toString());
+    cursor = next.toString();
+  } while (cursor !== '0');
+  return [...names].toSorted((a, b) => (a < b ? -1 : 1));
+}
+
+async function deleteAll(broker: RedisBroker, keyPrefix: string): Promise<void> {
+  const names = await keysOf(broker, `${keyPrefix}*`);
+  for (let at = 0; at < names.length; at += 500) await broker.command('UNLINK', ...names.slice(at, at + 500));
+}

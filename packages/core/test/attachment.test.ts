@@ -1,0 +1,84 @@
+import { expect, test } from 'vitest';
+import { Attachment } from '../src/attachment.ts';
+import type { AdapterSubscription, Delivery, Receipt } from '../src/contract.ts';
+import type { Held } from '../src/held.ts';
+import type { Link } from '../src/link.ts';
+import { FakeClock } from './fake-clock.ts';
+
+interface Rig {
+  readonly attachment: Attachment;
+  /** Receipts of each `ack` call. */
+  readonly calls: Receipt[][];
+  hold(receipt: number): Held;
+}
+
+/** A broker that settles whatever it is asked to. */
+function rig(mode: 'individual' | 'cumulative'): Rig {
+  const calls: Receipt[][] = [];
+  const subscription = {
+    reserved: 0,
+    ack: (receipts: readonly Receipt[]) => {
+      calls.push([...receipts]);
+      return Promise.resolve(receipts.map(() => 'ok' as const));
+    },
+  } as unknown as AdapterSubscription;
+  const link = { clock: new FakeClock(), adapter: { supports: { settle: { mode } } } } as unknown as Link;
+  const owner = { freed: () => undefined, leaseLost: () => undefined, broken: () => undefined };
+  const attachment = new Attachment(subscription, link, owner, 30_000, 'orders/inventory');
+  const hold = (receipt: number): Held =>
+    attachment.hold(
+      {
+        receipt,
+        id: `m${receipt}`,
+        partition: 0,
+        origin: 'topic',
+        leaseUntil: null,
+        storedAttempt: null,
+        body: new Uint8Array(1),
+      } as unknown as Delivery,
+      null,
+      true,
+    );
+  return { attachment, calls, hold };
+}
+
+async function microtasks(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await Promise.resolve();
+}
+
+test('an ack that comes while a flush ends is sent too, whatever the microtask', async () => {
+  for (let turns = 0; turns < 20; turns++) {
+    const { attachment, calls, hold } = rig('individual');
+    attachment.ack(hold(1));
+    await microtasks(turns);
+    attachment.ack(hold(2));
+    await microtasks(50);
+    expect(calls.flat(), `after ${turns} microtasks`).toEqual([1, 2]);
+  }
+});
+
+test('cumulative: what is settled before its handler is settled once the watermark has passed it', async () => {
+  const { attachment, calls, hold } = rig('cumulative');
+  const [first, second, third] = [hold(1), hold(2), hold(3)];
+  const settled: string[] = [];
+  for (const held of [second, third, first]) held.onAcked = (ok) => settled.push(`${held.delivery.id} ${ok}`);
+  attachment.ack(second);
+  attachment.ack(third);
+  await microtasks(50);
+  expect([calls, settled]).toEqual([[], []]);
+  attachment.ack(first);
+  await microtasks(50);
+  expect(calls).toEqual([[3]]);
+  expect(settled.toSorted()).toEqual(['m1 true', 'm2 true', 'm3 true']);
+});
+
+test('cumulative: what waits for the watermark when the attachment ends is not settled', async () => {
+  const { attachment, hold } = rig('cumulative');
+  const [, second] = [hold(1), hold(2)];
+  const settled: boolean[] = [];
+  second.onAcked = (ok) => settled.push(ok);
+  attachment.ack(second);
+  await microtasks(50);
+  attachment.retire();
+  expect(settled).toEqual([false]);
+});

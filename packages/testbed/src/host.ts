@@ -1,0 +1,20 @@
+import type { Place } from './recipe.ts';
+
+/** What runs a broker of ours. It knows nothing of protocols; `Handle` does. */
+export interface Host {
+  readonly place: Place;
+  /** Why the broker does not run; null while it does. */
+  ended(): Promise<string | null>;
+  /** The same without asking anybody: as far as is known here. */
+  readonly running: boolean;
+  /** Resolves when it has been started, ready or not. */
+  start(): Promise<void>;
+  /** The end, in order. */
+  stop(): Promise<void>;
+  kill(): Promise<void>;
+  pause(): Promise<void>;
+  unpause(): Promise<void>;
+  log(lines: number): Promise<readonly string[]>;
+  /** Kills it and removes all of it. Nothing starts it again. */
+  close(): Promise<void>;
+}

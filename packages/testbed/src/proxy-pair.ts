@@ -1,0 +1,99 @@
+import type { Buffer } from 'node:buffer';
+import type { Socket } from 'node:net';
+import { type Direction, ProxyFlow, type Weather } from './proxy-flow.ts';
+
+export interface ProxyConnection {
+  /** Counts from 1. */
+  readonly id: number;
+  readonly bytes: Readonly<Record<Direction, number>>;
+}
+
+/** Bytes, as one read gave them: a request may begin in one and end in the next. */
+export type Match = (bytes: Buffer) => boolean;
+
+export interface PairOptions {
+  readonly weather: () => Weather;
+  readonly inspect: Match;
+  readonly closed: () => void;
+}
+
+/** A client's connection and ours to the broker. */
+export class ProxyPair implements ProxyConnection {
+  readonly id: number;
+  readonly bytes: Record<Direction, number> = { up: 0, down: 0 };
+  readonly #client: Socket;
+  readonly #upstream: Socket;
+  readonly #flows: readonly ProxyFlow[];
+  readonly #closed: () => void;
+  readonly #limit: Record<Direction, number> = { up: Infinity, down: Infinity };
+
+  constructor(id: number, client: Socket, upstream: Socket, { weather, inspect, closed }: PairOptions) {
+    this.id = id;
+    this.#client = client;
+    this.#upstream = upstream;
+    this.#closed = closed;
+    const flow = (from: Socket, to: Socket, direction: Direction): ProxyFlow =>
+      new ProxyFlow({
+        from,
+        to,
+        direction,
+        weather,
+        inspect: (bytes) => this.#within(direction, bytes, to) && (direction === 'down' || inspect(bytes)),
+        passed: (count) => (this.bytes[direction] += count),
+      });
+    this.#flows = [flow(client, upstream, 'up'), flow(upstream, client, 'down')];
+    for (const socket of [client, upstream]) {
+      socket.setNoDelay(true);
+      socket.unref();
+      socket.on('error', () => this.cut());
+      socket.on('close', () => {
+        if (client.destroyed && upstream.destroyed) this.#over();
+      });
+    }
+  }
+
+  wake(): void {
+    for (const flow of this.#flows) flow.wake();
+  }
+
+  cut(): void {
+    this.#over();
+    this.#client.resetAndDestroy();
+    this.#upstream.resetAndDestroy();
+  }
+
+  cutAfter(direction: Direction, bytes: number): void {
+    this.#limit[direction] = this.bytes[direction] + bytes;
+  }
+
+  uncut(): void {
+    this.#limit.up = Infinity;
+    this.#limit.down = Infinity;
+  }
+
+  /**
+   * The broker gets these last bytes, then the end of the stream, after which it still does what it has read: a reset
+   * could make its system throw away what it has not read. The client's connection is reset.
+   */
+  leave(last: Buffer): void {
+    this.#over();
+    this.#client.resetAndDestroy();
+    this.#upstream.resume(); // the answers, unread
+    this.#upstream.end(last);
+  }
+
+  /** False when the limit has been reached: what was within it has been written, and the connection is cut. */
+  #within(direction: Direction, bytes: Buffer, to: Socket): boolean {
+    const room = this.#limit[direction] - this.bytes[direction];
+    if (bytes.length < room) return true;
+    this.bytes[direction] += room;
+    if (room === 0) this.cut();
+    else to.write(bytes.subarray(0, room), () => this.cut());
+    return false;
+  }
+
+  #over(): void {
+    for (const flow of this.#flows) flow.stop();
+    this.#closed();
+  }
+}

@@ -1,0 +1,130 @@
+import { ContainerHost } from './container-host.ts';
+import { installDebian } from './debian.ts';
+import { whyNoEngine } from './engine.ts';
+import { freePort, isPortTaken } from './free-port.ts';
+import { Handle, whenReady } from './handle.ts';
+import type { Host } from './host.ts';
+import { NativeHost } from './native-host.ts';
+import { type Tried, variable, type Way } from './not-run.ts';
+import { type Environment, findProgram } from './program.ts';
+import { textOf } from './readiness.ts';
+import type { Plan, Recipe } from './recipe.ts';
+import { type StartOptions, TestbedError } from './running-broker.ts';
+import { loadTestcontainers } from './testcontainers.ts';
+
+export interface Start<Options extends StartOptions, Extras extends object> {
+  readonly recipe: Recipe<Options, Extras>;
+  readonly options: Options;
+  readonly env: Environment;
+  readonly tried: readonly Tried[];
+}
+
+/** A handle, or the reason why not. */
+type Answer<Extras> = (Handle & Extras) | string;
+
+const deadlines = { ready: 60_000, address: 5_000, image: 180_000 };
+/** Options that say nothing about the broker itself. */
+const common = ['from', 'env', 'deadline'];
+/** A free port may be taken by another before the broker has it. */
+const attempts = 3;
+
+const nothing = (): Promise<void> => Promise.resolve();
+
+/** @throws TestbedError when there is an address and nothing usable behind it: that is a mistake, not an absence */
+export async function startAtAddress<O extends StartOptions, E extends object>(start: Start<O, E>): Promise<Answer<E>> {
+  const { recipe, options, env, tried } = start;
+  const name = variable(recipe.name, 'URL');
+  const url = env[name] ?? '';
+  if (url === '') return `${name} is not set`;
+  const chosen = Object.entries(options).filter(([key, value]) => !common.includes(key) && value !== undefined);
+  if (chosen.length > 0)
+    return `at an address (${name}) there is no choice of ${chosen.map(([key]) => key).join(', ')}`;
+  const contact = recipe.visit(url);
+  const { place } = contact;
+  const version = await whenReady(contact, place, null, deadlines.address).catch((error: unknown) => {
+    throw new TestbedError(`the ${recipe.name} at ${name} does not answer: ${textOf(error)}`, [], { cause: error });
+  });
+  const { kind } = recipe;
+  const handle = new Handle({
+    name: recipe.name,
+    how: 'address',
+    kind,
+    version,
+    tried,
+    place,
+    contact,
+    host: null,
+    restore: nothing,
+    deadline: deadlines.address,
+  });
+  return Object.assign(handle, contact.extras(place, handle.can.users));
+}
+
+export async function startInContainer<O extends StartOptions, E extends object>(
+  start: Start<O, E>,
+): Promise<Answer<E>> {
+  const { recipe, options, env } = start;
+  const silent = await whyNoEngine(env);
+  if (silent !== null) return silent;
+  const library = await loadTestcontainers();
+  if (library === null) return 'a container engine answers, but the package testcontainers is not installed';
+  if (options.folder !== undefined) return 'a container keeps its data in itself, not in a folder';
+  const image = env[variable(recipe.name, 'IMAGE')] ?? recipe.image;
+  return started(start, 'container', async (plan, port) => {
+    if (typeof plan.crate === 'string') throw new Error(plan.crate);
+    const deadline = options.deadline ?? deadlines.image;
+    return ContainerHost.make(library, { image, crate: plan.crate, port, deadline });
+  });
+}
+
+export async function startProcess<O extends StartOptions, E extends object>(start: Start<O, E>): Promise<Answer<E>> {
+  const { recipe, options, env } = start;
+  const given = env[variable(recipe.name, 'PROGRAM')];
+  let program = findProgram(given ?? recipe.program, env);
+  if (program === null && given !== undefined) return `there is no program ${given}`;
+  if (program === null && env['WAYBILL_INSTALL'] === '1') {
+    const refused = await installDebian(recipe.debian, { env });
+    if (refused !== null) return refused;
+    program = findProgram(recipe.program, env);
+  }
+  if (program === null) return `there is no ${recipe.program} on the PATH`;
+  const found = program;
+  return started(start, 'process', (plan, port) =>
+    NativeHost.make({
+      name: recipe.name,
+      program: found,
+      port,
+      folder: options.folder ?? null,
+      launch: (folder, on) => plan.launch(folder, on),
+    }),
+  );
+}
+
+/** Starts a broker of our own and waits until it answers; what does not get ready is removed. */
+async function started<O extends StartOptions, E extends object>(
+  { recipe, options, tried }: Start<O, E>,
+  how: Way,
+  make: (plan: Plan<E>, port: number) => Promise<Host>,
+): Promise<Answer<E>> {
+  const { name, kind } = recipe;
+  const deadline = options.deadline ?? deadlines.ready;
+  for (let attempt = 1; ; attempt++) {
+    const plan = recipe.plan(options);
+    let host: Host | null = null;
+    try {
+      host = await make(plan, options.port ?? (await freePort()));
+      await host.start();
+      const { place } = host;
+      const version = await whenReady(plan, place, host, deadline);
+      const restore = (): Promise<void> => plan.restore(place);
+      const handle = new Handle({ name, how, kind, version, tried, place, contact: plan, host, restore, deadline });
+      return Object.assign(handle, plan.extras(place, handle.can.users));
+    } catch (error) {
+      const log = (await host?.log(20).catch(() => [])) ?? [];
+      await host?.close().catch(() => undefined);
+      if (attempt < attempts && options.port === undefined && isPortTaken([textOf(error), ...log].join('\n'))) continue;
+      const said = log.slice(-3).join(' / ');
+      return `${name} did not start in a ${how}: ${textOf(error)}${said === '' ? '' : ` (${said})`}`;
+    }
+  }
+}

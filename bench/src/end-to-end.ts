@@ -20,7 +20,7 @@ export async function endToEnd({ messages, keys, payload, batch, subscriptions =
   const key = keys === 0 ? {} : { key: () => 'given with each publish' };
   const target: Topic<unknown> =
     payload === 'bytes'
-      ? topic<unknown>('bench', { codec: 'bytes', ...key })
+      ? topic('bench', { codec: 'bytes', ...key })
       : (topic('bench', { schema: Order, ...key }) as Topic<unknown>);
   let handled = 0;
   let done!: () => void;

@@ -1,6 +1,8 @@
 import type { ConformanceCase } from '../case.ts';
+import { dedupCases } from './dedup/index.ts';
 import { deliverCases } from './deliver/index.ts';
 import { flowCases } from './flow/index.ts';
+import { lifeCases } from './life/index.ts';
 import { orderCases } from './order/index.ts';
 import { publishCases } from './publish/index.ts';
 import { retryCases } from './retry/index.ts';
@@ -12,4 +14,6 @@ export const CASES: readonly ConformanceCase[] = [
   ...orderCases,
   ...retryCases,
   ...flowCases,
+  ...lifeCases,
+  ...dedupCases,
 ];

@@ -3,9 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { loadAdapterPackage } from '@waybill/core';
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
 import {
+  type BrokerProxy,
   describeNotRun,
   isNotRun,
   isRequired,
+  type Losing,
+  ProxyPool,
   type RedisBroker,
   type RedisStart,
   type Reply,
@@ -13,7 +16,6 @@ import {
 } from '@waybill/testbed';
 import type { Fault } from '../case.ts';
 import { type FaultAction, type Harness, type Heal, type MissingTarget, NotAble, type Spy } from '../target.ts';
-import { Lines } from './lines.ts';
 
 const module = '@waybill/redis';
 
@@ -31,7 +33,7 @@ export interface RedisHarnessOptions {
  * @throws TestbedError when there is an address and nothing usable behind it
  */
 export async function redisHarness(options: RedisHarnessOptions = {}): Promise<Harness | MissingTarget> {
-  const { createAdapter } = await loadAdapterPackage(module, 'the suite on Redis');
+  const adapters = await loadAdapterPackage(module, 'the suite on Redis');
   const answer = await startBroker('redis', options.start);
   if (isNotRun(answer))
     return {
@@ -40,7 +42,7 @@ export async function redisHarness(options: RedisHarnessOptions = {}): Promise<H
       required: isRequired('redis', options.start?.env ?? process.env),
     };
   try {
-    return await harnessOf(answer, createAdapter, options.adapter ?? {});
+    return await harnessOf(answer, adapters, options.adapter ?? {});
   } catch (error) {
     await answer[Symbol.asyncDispose]();
     throw error;
@@ -49,25 +51,36 @@ export async function redisHarness(options: RedisHarnessOptions = {}): Promise<H
 
 async function harnessOf(
   broker: RedisBroker,
-  createAdapter: AdapterModule['createAdapter'],
+  adapters: AdapterModule,
   options: Readonly<Record<string, unknown>>,
 ): Promise<Harness> {
   const keyPrefix = `wb-${randomBytes(6).toString('hex')}:`;
   const config = (url: string): AdapterConfig => ({ url, options: { ...options, keyPrefix }, client: 'waybill-suite' });
-  const private_ = broker.can.kill === true;
-  const lines = private_ ? await Lines.open(broker) : null;
-  const adapter = (): Adapter =>
-    lines === null ? createAdapter(config(broker.url)) : lines.adapter((url) => createAdapter(config(url)));
+  const make = (url: string): Adapter => adapters.createAdapter(config(url));
+  const pool = broker.can.kill === true ? await ProxyPool.open(broker) : null;
+  const proxies = new Map<Adapter, BrokerProxy>();
+  const adapter = (): Adapter => {
+    if (pool === null) return make(broker.url);
+    const proxy = pool.take();
+    const made = make(proxy.url);
+    proxies.set(made, proxy);
+    return Object.assign(made, { close: closing(made, () => pool.release(proxy)) });
+  };
+  const proxyOf = (made: Adapter): BrokerProxy => {
+    const proxy = proxies.get(made);
+    if (proxy === undefined) throw new NotAble('this adapter is none of the harness');
+    return proxy;
+  };
   return {
     name: 'redis',
     how: broker.how,
     kind: broker.kind,
     version: broker.version,
-    supports: createAdapter(config(broker.url)).supports,
+    supports: make(broker.url).supports,
     adapter,
-    faults: lines === null ? {} : faultsOf(broker, lines, keyPrefix),
+    faults: pool === null ? {} : faultsOf(broker, pool, proxyOf, keyPrefix),
     spy: spyOf(broker, keyPrefix),
-    child: { module, config: config(lines?.childUrl ?? broker.url) },
+    child: { module, config: config(pool?.take().url ?? broker.url) },
     healthy: () =>
       broker.command('PING').then(
         () => true,
@@ -75,7 +88,7 @@ async function harnessOf(
       ),
     close: async (): Promise<void> => {
       try {
-        if (!private_) await deleteAll(broker, keyPrefix);
+        if (pool === null) await deleteAll(broker, keyPrefix);
       } finally {
         await broker[Symbol.asyncDispose]();
       }
@@ -83,18 +96,40 @@ async function harnessOf(
   };
 }
 
+/** Its `close`, and then the end of its proxy. */
+function closing(adapter: Adapter, then: () => Promise<void>): () => Promise<void> {
+  const close = adapter.close.bind(adapter);
+  return async () => {
+    try {
+      await close();
+    } finally {
+      await then();
+    }
+  };
+}
+
+function sever(proxy: BrokerProxy): void {
+  proxy.refuse();
+  proxy.cut();
+}
+
 const done: Heal = () => Promise.resolve();
 
-function faultsOf(broker: RedisBroker, lines: Lines, keyPrefix: string): Partial<Record<Fault, FaultAction>> {
+function faultsOf(
+  broker: RedisBroker,
+  pool: ProxyPool,
+  proxyOf: (adapter: Adapter) => BrokerProxy,
+  keyPrefix: string,
+): Partial<Record<Fault, FaultAction>> {
+  const during = (adapters: readonly Adapter[], begin: (proxy: BrokerProxy) => void): Heal => {
+    const end = pool.during(adapters.map(proxyOf), begin);
+    return async () => end();
+  };
   return {
-    cut: async ({ adapters }) =>
-      lines.during(adapters, (proxy) => {
-        proxy.refuse();
-        proxy.cut();
-      }),
-    stall: async ({ adapters }) => lines.during(adapters, (proxy) => proxy.stall()),
-    'drop-responses': async ({ adapters }) => lines.during(adapters, (proxy) => proxy.dropResponses()),
-    slow: async ({ ms }) => lines.during([], (proxy) => proxy.delay(ms / 2)), // there and back
+    cut: async ({ adapters }) => during(adapters, sever),
+    stall: async ({ adapters }) => during(adapters, (proxy) => proxy.stall()),
+    'drop-responses': async ({ adapters }) => during(adapters, (proxy) => proxy.dropResponses()),
+    slow: async ({ ms }) => during([], (proxy) => proxy.delay(ms / 2)), // there and back
     'kill-broker': async () => {
       await broker.kill();
       return () => broker.restart();
@@ -108,15 +143,15 @@ function faultsOf(broker: RedisBroker, lines: Lines, keyPrefix: string): Partial
       return () => broker.unpause();
     },
     'kill-consumer': async ({ adapters }) => {
-      lines.during(adapters, (proxy) => {
-        proxy.refuse();
-        proxy.cut();
-      });
+      during(adapters, sever);
       return done; // it is dead: nobody heals it
     },
     // The headers of every message that Waybill sends have its id, and nothing else that it asks for does.
-    'unknown-outcome': async ({ adapters, count, stored }) =>
-      lines.lose(adapters, { count, what: stored ? 'answer' : 'request', mark: '"waybill-id"' }),
+    'unknown-outcome': async ({ adapters, count, stored }) => {
+      const losing: Losing = { count, what: stored ? 'answer' : 'request', mark: '"waybill-id"' };
+      const end = pool.lose(adapters.map(proxyOf), losing);
+      return async () => end();
+    },
     'reject-sends': async ({ adapters, count, refusal }) => {
       if (refusal === 'permanent') throw new NotAble('Redis can not be made to refuse a number of sends for good');
       if (adapters.length > 0) throw new NotAble('a full memory strikes every connection');
@@ -143,22 +178,19 @@ async function fill(broker: RedisBroker, count: number): Promise<Heal> {
     const stats = String(await broker.command('INFO', 'errorstats'));
     return Number(/^errorstat_OOM:count=(\d+)/m.exec(stats)?.[1] ?? 0);
   };
-  const before = await refused();
-  let healed = false;
+  const enough = (await refused()) + count;
+  const healed = new AbortController();
   await broker.command('CONFIG', 'SET', 'maxmemory', '1');
-  const heal = async (): Promise<void> => {
-    healed = true;
-    await broker.command('CONFIG', 'SET', 'maxmemory', '0');
-  };
+  const empty = async (): Promise<void> => void (await broker.command('CONFIG', 'SET', 'maxmemory', '0'));
   const watch = async (): Promise<void> => {
-    while (!healed && (await refused()) - before < count) await sleep(5);
-    if (!healed) await heal();
+    while (!healed.signal.aborted && (await refused()) < enough) await sleep(5);
+    await empty();
   };
   const watching = watch();
-  watching.catch(() => undefined);
-  return async () => {
-    await heal();
-    await watching;
+  watching.catch(() => undefined); // it is said at the healing
+  return () => {
+    healed.abort();
+    return watching;
   };
 }
 
@@ -169,7 +201,7 @@ function spyOf(broker: RedisBroker, keyPrefix: string): Spy {
     for (const stream of await streamsOf(broker, keyPrefix, topic)) {
       const [first = '', second = ''] = words;
       const reply = await broker.command(first, ...(second === '' ? [] : [second]), stream, group).catch(() => []);
-      if (Array.isArray(reply)) found.push(reply as Reply[]);
+      if (Array.isArray(reply)) found.push(reply);
     }
     return found;
   };

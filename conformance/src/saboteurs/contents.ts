@@ -11,7 +11,10 @@ export const CONTENTS: readonly Saboteur[] = [
     id: 'body-as-text',
     title: 'Bodies are sent as text, which ruins what is not UTF-8.',
     wrap: (adapter) =>
-      altering(adapter, 'topic', (message) => ({ ...message, body: Buffer.from(Buffer.from(message.body).toString()) })),
+      altering(adapter, 'topic', (message) => ({
+        ...message,
+        body: Buffer.from(Buffer.from(message.body).toString()),
+      })),
     caughtBy: { 'P4.bodies': 'content: ', 'R5.record': 'body' },
     spares,
   },
@@ -91,7 +94,9 @@ export const CONTENTS: readonly Saboteur[] = [
       overlay(adapter, {
         publish: async (destination, messages, signal) => {
           signal.throwIfAborted();
-          void sleep(30).then(() => adapter.publish(destination, messages, never())).catch(() => undefined);
+          void sleep(30)
+            .then(() => adapter.publish(destination, messages, never()))
+            .catch(() => undefined);
           return messages.map(() => ({ status: 'confirmed', position: null }));
         },
       }),

@@ -18,7 +18,10 @@ export const DELIVERIES: readonly Saboteur[] = [
         const other = [...topics.values()].find(({ name }) => name !== destination.name);
         const some = messages.filter(() => random.chance(0.05));
         if (other !== undefined && some.length > 0)
-          await send(some.map((message) => ({ ...message, sendId: `${message.sendId}-leaked` })), other);
+          await send(
+            some.map((message) => ({ ...message, sendId: `${message.sendId}-leaked` })),
+            other,
+          );
         return all;
       });
     },
@@ -44,7 +47,10 @@ export const DELIVERIES: readonly Saboteur[] = [
     id: 'every-consumer-gets-all',
     title: 'Each consumer of a group is a group of its own.',
     wrap: (adapter) => respecifying(adapter, ({ group, consumer }) => ({ groupAddress: `${group}-${consumer}` })),
-    caughtBy: { 'D2.subscribing-twice': 'handler runs of both together', 'D7.address': 'it goes on where the old one was' },
+    caughtBy: {
+      'D2.subscribing-twice': 'handler runs of both together',
+      'D7.address': 'it goes on where the old one was',
+    },
     spares,
   },
   {
@@ -73,7 +79,10 @@ export const DELIVERIES: readonly Saboteur[] = [
     id: 'forgets-a-delivery',
     title: 'One in fifty deliveries is read from the broker and not handed out.',
     wrap: (adapter, random) => receiving(adapter, (all) => all.filter(() => !random.chance(0.02))),
-    caughtBy: { 'P1.confirmed-is-delivered': 'did not reach', 'D1.before-and-after-subscribe': 'all 200 are delivered' },
+    caughtBy: {
+      'P1.confirmed-is-delivered': 'did not reach',
+      'D1.before-and-after-subscribe': 'all 200 are delivered',
+    },
     spares,
   },
   {
@@ -91,7 +100,10 @@ export const DELIVERIES: readonly Saboteur[] = [
     id: 'starts-at-the-beginning',
     title: 'A group that asks for the latest gets what was published before, too.',
     wrap: (adapter) => starting(adapter, (start) => (start === 'latest' ? 'earliest' : start)),
-    caughtBy: { 'D7.latest': 'handler runs, and those with messages from before', 'D7.no-hole-under-flow': 'began in the middle' },
+    caughtBy: {
+      'D7.latest': 'handler runs, and those with messages from before',
+      'D7.no-hole-under-flow': 'began in the middle',
+    },
     spares: ['P4.headers', 'D7.position'],
   },
   {

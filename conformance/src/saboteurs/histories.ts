@@ -25,7 +25,9 @@ export const HISTORIES: readonly Saboteur[] = [
     title: 'Positions are those of the message before.',
     wrap: (adapter) => {
       const before = (position: Readonly<Record<string, string>>): Record<string, string> =>
-        Object.fromEntries(Object.entries(position).map(([partition, at]) => [partition, String(Math.max(0, Number(at) - 1))]));
+        Object.fromEntries(
+          Object.entries(position).map(([partition, at]) => [partition, String(Math.max(0, Number(at) - 1))]),
+        );
       const stored = publishing(adapter, async (messages, send) =>
         (await send(messages)).map((one) =>
           one.status === 'confirmed' && one.position !== null ? { ...one, position: before(one.position) } : one,
@@ -110,7 +112,10 @@ export const HISTORIES: readonly Saboteur[] = [
           },
         };
       }),
-    caughtBy: { 'D9.only-this-process': 'the other member gets all', 'D3.every-member-works': 'every member has a message' },
+    caughtBy: {
+      'D9.only-this-process': 'the other member gets all',
+      'D3.every-member-works': 'every member has a message',
+    },
     spares,
   },
   {
@@ -168,4 +173,3 @@ export const HISTORIES: readonly Saboteur[] = [
     spares,
   },
 ];
-

@@ -18,7 +18,9 @@ export const LEASES: readonly Saboteur[] = [
               return all.map((one) => ({ ...one, leaseUntil: performance.now() + spec.lease }));
             },
             extend: async (receipts, ms) =>
-              ((await inner.extend?.(receipts, ms / 4)) ?? []).map((one) => (one === 'lost' ? one : one + (ms * 3) / 4)),
+              ((await inner.extend?.(receipts, ms / 4)) ?? []).map((one) =>
+                one === 'lost' ? one : one + (ms * 3) / 4,
+              ),
           });
         },
       }),
@@ -90,8 +92,7 @@ export const LEASES: readonly Saboteur[] = [
     id: 'claims-durable-attempts',
     patience: 0.5,
     title: 'It says that the broker keeps the count of attempts through a crash, and the broker does not.',
-    wrap: (adapter) =>
-      claiming(adapter, ({ settle }) => ({ settle: { ...settle, attempts: { durable: true } } })),
+    wrap: (adapter) => claiming(adapter, ({ settle }) => ({ settle: { ...settle, attempts: { durable: true } } })),
     caughtBy: { 'R1.attempts-across-a-crash': 'runs after the crash' },
     spares,
   },

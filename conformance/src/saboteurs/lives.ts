@@ -26,7 +26,10 @@ export const LIVES: readonly Saboteur[] = [
         };
       });
     },
-    caughtBy: { 'F1.limits-hold-after-reconnect': 'it receives again', 'D9.paused-across-a-reconnect': 'the other group goes on' },
+    caughtBy: {
+      'F1.limits-hold-after-reconnect': 'it receives again',
+      'D9.paused-across-a-reconnect': 'the other group goes on',
+    },
     spares,
   },
   {

@@ -51,7 +51,12 @@ const longest = 180_000;
 export async function proveSaboteur(saboteur: Saboteur, seed: number = newSeed()): Promise<SaboteurProof> {
   const trials: Trial[] = [];
   for (const [id, expected] of Object.entries(saboteur.caughtBy)) {
-    const { verdict, reason, ms } = await runOn(saboteur, caseOf(id), seed, timeFactor() * (saboteur.patience ?? patience));
+    const { verdict, reason, ms } = await runOn(
+      saboteur,
+      caseOf(id),
+      seed,
+      timeFactor() * (saboteur.patience ?? patience),
+    );
     const holds = verdict === 'failed' && reason !== null && reason.includes(expected);
     trials.push({ case: id, verdict, reason, ms, expected, holds });
   }

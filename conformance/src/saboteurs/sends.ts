@@ -53,7 +53,10 @@ export const SENDS: readonly Saboteur[] = [
       publishing(adapter, async (messages, send) => {
         const all = await send(messages);
         const rejected = messages.filter((_, index) => all[index]?.status === 'rejected');
-        if (rejected.length > 0) void sleep(500).then(() => send(rejected)).catch(() => undefined);
+        if (rejected.length > 0)
+          void sleep(500)
+            .then(() => send(rejected))
+            .catch(() => undefined);
         return all;
       }),
     caughtBy: { 'P1.rejected-is-stored-nowhere': 'phantom: ' },
@@ -157,7 +160,10 @@ export const SENDS: readonly Saboteur[] = [
         if (twice.length > 0) await send(twice.map((message) => ({ ...message, sendId: `${message.sendId}-twice` })));
         return all;
       }),
-    caughtBy: { 'D1.before-and-after-subscribe': 'duplicated: ', 'D3.the-sum-is-exact': 'handler runs of all together' },
+    caughtBy: {
+      'D1.before-and-after-subscribe': 'duplicated: ',
+      'D3.the-sum-is-exact': 'handler runs of all together',
+    },
     spares: ['P4.codecs', 'P5.verify-refuses-a-missing-topic'],
   },
   {

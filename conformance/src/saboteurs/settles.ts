@@ -1,5 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Adapter, type AdapterSubscription, type Delivery, partitionOf, type Receipt, type SubscriptionSpec } from '@waybill/core/adapter';
+import {
+  type Adapter,
+  type AdapterSubscription,
+  type Delivery,
+  partitionOf,
+  type Receipt,
+  type SubscriptionSpec,
+} from '@waybill/core/adapter';
 import { never, overlay, subscribing } from './overlay.ts';
 import type { Saboteur } from './saboteur.ts';
 
@@ -60,7 +67,9 @@ export const SETTLES: readonly Saboteur[] = [
         ack: (receipts) => {
           for (const receipt of receipts) held.delete(receipt);
           const [other] = held.keys();
-          return inner.ack(other === undefined ? receipts : [...receipts, other]).then((all) => all.slice(0, receipts.length));
+          return inner
+            .ack(other === undefined ? receipts : [...receipts, other])
+            .then((all) => all.slice(0, receipts.length));
         },
       })),
     caughtBy: { 'D5.settled-out-of-order': 'gap-committed: ' },
@@ -73,7 +82,11 @@ export const SETTLES: readonly Saboteur[] = [
       subscribing(adapter, (inner) => ({
         nack: async (receipts) => void (await inner.ack(receipts)),
       })),
-    caughtBy: { 'R3.drains': 'two are being handled', 'D5.closed-with-messages-in-hand': 'the other one gets the rest', 'O3.drain-then-take-over': 'everything is handled' },
+    caughtBy: {
+      'R3.drains': 'two are being handled',
+      'D5.closed-with-messages-in-hand': 'the other one gets the rest',
+      'O3.drain-then-take-over': 'everything is handled',
+    },
     spares,
   },
   {
@@ -87,7 +100,8 @@ export const SETTLES: readonly Saboteur[] = [
         },
       })),
     caughtBy: {
-      'D6.signal-at-the-drain-deadline': 'handled by the next one', 'R3.drain-deadline': 'the messages come again',
+      'D6.signal-at-the-drain-deadline': 'handled by the next one',
+      'R3.drain-deadline': 'the messages come again',
       'R6.comes-again-when-never-copied': 'all come again',
     },
     spares,
@@ -115,7 +129,9 @@ export const SETTLES: readonly Saboteur[] = [
     wrap: (adapter) =>
       subscribing(adapter, (inner) => ({
         ack: async (receipts) => {
-          void sleep(500).then(() => inner.ack(receipts)).catch(() => undefined);
+          void sleep(500)
+            .then(() => inner.ack(receipts))
+            .catch(() => undefined);
           return receipts.map(() => 'ok');
         },
       })),
@@ -162,8 +178,7 @@ export const SETTLES: readonly Saboteur[] = [
             }
             return all;
           },
-          ack: (receipts) =>
-            inner.ack(receipts.map((receipt) => latest.get(partitions.get(receipt) ?? -1) ?? receipt)),
+          ack: (receipts) => inner.ack(receipts.map((receipt) => latest.get(partitions.get(receipt) ?? -1) ?? receipt)),
         };
       }),
     caughtBy: { 'D5.settled-out-of-order': 'gap-committed: ' },
@@ -183,7 +198,11 @@ export const SETTLES: readonly Saboteur[] = [
               const partition =
                 destination.partitions === null || key === null ? null : partitionOf(key, destination.partitions);
               const copy = { id, time, key, type, source, contentType, headers, control, body };
-              await adapter.publish(destination, [{ ...copy, sendId: `${id}-${Math.random()}`, partition, delay: 0 }], never());
+              await adapter.publish(
+                destination,
+                [{ ...copy, sendId: `${id}-${Math.random()}`, partition, delay: 0 }],
+                never(),
+              );
               await inner.ack([receipt]);
             }
           }

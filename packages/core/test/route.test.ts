@@ -129,7 +129,7 @@ async function settle<T>(clock: FakeClock, promises: readonly Promise<T>[]): Pro
     );
   for (let turn = 0; left > 0 && turn < 20_000; turn++) {
     await new Promise((resolve) => setImmediate(resolve));
-    if (left > 0) clock.advance(100);
+    if (left > 0) await clock.advance(100);
   }
   expect(left, 'publishes that never ended').toBe(0);
   return Promise.allSettled(promises);

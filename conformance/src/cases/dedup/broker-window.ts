@@ -35,7 +35,11 @@ export const brokerWindow: readonly ConformanceCase[] = [
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       for (let seq = 1; seq <= 20; seq++)
         for (const one of [bus, other, bus])
-          t.equal((await t.publish(one, orders, null, { id: `${t.run}-${seq}`, seq })).status, 'confirmed', 'an outcome');
+          t.equal(
+            (await t.publish(one, orders, null, { id: `${t.run}-${seq}`, seq })).status,
+            'confirmed',
+            'an outcome',
+          );
       await t.until(() => consumer.distinct === 20, 'all are delivered');
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(duplicated({ forbidden: true }), lost(), guard({ confirmed: 60, returned: 20 }));
@@ -60,20 +64,27 @@ export const brokerWindow: readonly ConformanceCase[] = [
   {
     id: 'E2.copies-have-their-own-send-id',
     guarantees: ['E2', 'R7'],
-    title: 'Fail, dead-letter, redrive, fail, dead-letter, redrive, succeed: inside a dedup window nothing is swallowed.',
+    title:
+      'Fail, dead-letter, redrive, fail, dead-letter, redrive, succeed: inside a dedup window nothing is swallowed.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       let fails = true;
-      const retry = { attempts: 2, backoff: fixed(10), mode: t.supports.requeue.by === 'refused' ? 'in-place' : 'requeue' } as const;
+      const retry = {
+        attempts: 2,
+        backoff: fixed(10),
+        mode: t.supports.requeue.by === 'refused' ? 'in-place' : 'requeue',
+      } as const;
       const consumer = await t.consume(bus, orders, { group, retry }, () => {
         if (fails) throw new Error('not yet');
       });
       const outcomes = await t.load(bus, orders, { each: 4 });
       for (let round = 1; round <= 2; round++) {
-        await t.until(() => deadLettered(t, group).length === 4 * round, `all are dead-lettered, round ${round}`, { total: 15_000 });
+        await t.until(() => deadLettered(t, group).length === 4 * round, `all are dead-lettered, round ${round}`, {
+          total: 15_000,
+        });
         await t.until(() => consumer.threw === 8 * round, 'each after two attempts');
         if (round === 2) fails = false;
         let redriven = 0;
@@ -85,15 +96,23 @@ export const brokerWindow: readonly ConformanceCase[] = [
         t.equal(redriven, 4, 'redriven');
       }
       await t.until(() => consumer.returned === 4, 'all are handled in the end');
-      const sends = t.history.of('send').flatMap(({ kind, ids, sendIds, outcomes: of }) =>
-        sendIds.flatMap((sendId, index) => (of[index] === 'confirmed' ? [{ kind, id: ids[index] ?? '', sendId }] : [])),
-      );
+      const sends = t.history
+        .of('send')
+        .flatMap(({ kind, ids, sendIds, outcomes: of }) =>
+          sendIds.flatMap((sendId, index) =>
+            of[index] === 'confirmed' ? [{ kind, id: ids[index] ?? '', sendId }] : [],
+          ),
+        );
       for (const outcome of outcomes) {
         const own = sends.filter(({ id }) => id === outcome.id);
         // One fresh, two dead letters, two redrives, and a requeue between each two attempts where copies are made.
         t.ok(own.length >= 5, `${own.length} sends of one message`);
         t.equal(new Set(own.map(({ sendId }) => sendId)).size, own.length, 'send ids of one message, all different');
-        t.equal(own.filter(({ kind }) => kind === 'topic').map(({ sendId }) => sendId), [outcome.id], 'the send id of a fresh publish');
+        t.equal(
+          own.filter(({ kind }) => kind === 'topic').map(({ sendId }) => sendId),
+          [outcome.id],
+          'the send id of a fresh publish',
+        );
       }
       return t.judge(lost({ handled: true }), guard({ confirmed: 4, threw: 16, returned: 4 }));
     },
@@ -114,7 +133,10 @@ export const brokerWindow: readonly ConformanceCase[] = [
       const heal = await t.fault.unknownOutcome(10, { stored: true });
       const outcomes = await t.load(bus, orders, { each: 30, concurrency: 5 });
       await heal();
-      t.ok(outcomes.every(({ status }) => status === 'confirmed'), 'all are confirmed in the end');
+      t.ok(
+        outcomes.every(({ status }) => status === 'confirmed'),
+        'all are confirmed in the end',
+      );
       const sends = t.history.of('send').flatMap((send) => send.outcomes);
       t.ok(sends.includes('unknown'), 'answers were lost');
       await t.until(() => consumer.distinct === 40, 'all are delivered');

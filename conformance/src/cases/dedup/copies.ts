@@ -17,7 +17,10 @@ export function withoutBrokerDedup(adapter: Adapter): Adapter {
 }
 
 /** A store that does first what `before` says of the call, which may throw or wait. */
-export function watched(store: IdempotencyStore, before: (call: 'claim' | 'extend' | 'done' | 'release', id: string) => unknown): IdempotencyStore {
+export function watched(
+  store: IdempotencyStore,
+  before: (call: 'claim' | 'extend' | 'done' | 'release', id: string) => unknown,
+): IdempotencyStore {
   return {
     scope: store.scope,
     claim: async (scope, id, leaseMs) => {
@@ -42,7 +45,8 @@ export function watched(store: IdempotencyStore, before: (call: 'claim' | 'exten
 /** Everything that arrived at the group is settled, as far as the history can tell. */
 export async function allSettled(t: CaseContext, group: string): Promise<void> {
   const open = (): number =>
-    t.history.arrivals.filter((one) => one.group === group && one.detachedWall === null && one.ackedWall === null).length;
+    t.history.arrivals.filter((one) => one.group === group && one.detachedWall === null && one.ackedWall === null)
+      .length;
   // A watermark names only the last of what it settles.
   if (t.supports.settle.mode === 'cumulative') return;
   await t.until(() => open() === 0, 'all that arrived is acked', { total: 15_000 });

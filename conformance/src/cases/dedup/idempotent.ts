@@ -41,7 +41,10 @@ export const idempotent: readonly ConformanceCase[] = [
       const store = memoryStore();
       const gate = new Turnstile();
       await t.provision(orders, [group]);
-      const buses = [await t.connect({ topics: [orders], wrap: withoutBrokerDedup }), await t.connect({ topics: [orders] })];
+      const buses = [
+        await t.connect({ topics: [orders], wrap: withoutBrokerDedup }),
+        await t.connect({ topics: [orders] }),
+      ];
       const [bus] = buses;
       if (bus === undefined) return t.fail('no bus');
       const options = { group, concurrency: 20, idempotent: { store }, ...shortDrain };
@@ -57,18 +60,14 @@ export const idempotent: readonly ConformanceCase[] = [
       await t.until(() => returned() === 6, 'they end');
       await t.sentinel(bus, orders, consumers);
       await allSettled(t, group);
-      return t.judge(
-        duplicated({ forbidden: true }),
-        lost(),
-        attempts(),
-        guard({ confirmed: 30, returned: 6 }),
-      );
+      return t.judge(duplicated({ forbidden: true }), lost(), attempts(), guard({ confirmed: 30, returned: 6 }));
     },
   },
   {
     id: 'E1.failed-run-frees-the-claim',
     guarantees: ['E1', 'R1'],
-    title: 'A run that failed does not count as handled: the next attempt runs at once, and its copies after it do not.',
+    title:
+      'A run that failed does not count as handled: the next attempt runs at once, and its copies after it do not.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
@@ -104,8 +103,16 @@ export const idempotent: readonly ConformanceCase[] = [
       );
       for (let index = 1; index <= 5; index++)
         for (const topic of topics) await t.publish(bus, topic, null, { id: `${t.run}-${index}`, seq: index });
-      await t.until(() => consumers.every((consumer) => consumer.returned === 5), 'each group of each topic handles all');
-      for (const topic of topics) await t.sentinel(bus, topic, consumers.filter((consumer) => consumer.topic === topic.name));
+      await t.until(
+        () => consumers.every((consumer) => consumer.returned === 5),
+        'each group of each topic handles all',
+      );
+      for (const topic of topics)
+        await t.sentinel(
+          bus,
+          topic,
+          consumers.filter((consumer) => consumer.topic === topic.name),
+        );
       return t.judge(once(), lost(), guard({ confirmed: 10, returned: 20 }));
     },
   },

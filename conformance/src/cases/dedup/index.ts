@@ -3,4 +3,4 @@ import { brokerWindow } from './broker-window.ts';
 import { idempotent } from './idempotent.ts';
 import { storeFailures } from './store-failures.ts';
 
-export const dedup: readonly ConformanceCase[] = [...idempotent, ...storeFailures, ...brokerWindow];
+export const dedupCases: readonly ConformanceCase[] = [...idempotent, ...storeFailures, ...brokerWindow];

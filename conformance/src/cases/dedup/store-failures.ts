@@ -12,7 +12,8 @@ export const storeFailures: readonly ConformanceCase[] = [
   {
     id: 'E1.store-down-waits',
     guarantees: ['E1'],
-    title: 'While the store is down deliveries wait: none passes unchecked, none is given up, none is charged an attempt.',
+    title:
+      'While the store is down deliveries wait: none passes unchecked, none is given up, none is charged an attempt.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       t.allowLog(storeErrors);
@@ -29,7 +30,11 @@ export const storeFailures: readonly ConformanceCase[] = [
       const consumer = await t.consume(bus, orders, options);
       await t.load(bus, orders, { each: 8 });
       await t.until(() => asked >= 24, 'the store was asked for each, three times', { total: 20_000 });
-      t.equal([consumer.count, deadLettered(t, group).length], [0, 0], 'handler runs and dead letters while it is down');
+      t.equal(
+        [consumer.count, deadLettered(t, group).length],
+        [0, 0],
+        'handler runs and dead letters while it is down',
+      );
       down = false;
       await t.until(() => consumer.returned === 8, 'all are handled when it is back');
       await t.sentinel(bus, orders, [consumer]);
@@ -60,7 +65,11 @@ export const storeFailures: readonly ConformanceCase[] = [
       }
       await t.until(() => codes.length === 3 && consumer.returned === 3, 'each ends in its way');
       const wanted = [2, 4, 6].map((seq) => [`${t.run}-${seq}`, 2, 'unavailable']);
-      t.equal(codes.toSorted(([a], [b]) => (a < b ? -1 : 1)), wanted, 'dead letters');
+      t.equal(
+        codes.toSorted(([a], [b]) => (a < b ? -1 : 1)),
+        wanted,
+        'dead letters',
+      );
       t.equal(consumer.deliveries.map(({ seq }) => seq).toSorted(), [1, 3, 5], 'what the handler saw');
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(duplicated({ forbidden: true }), attempts(), guard({ confirmed: 6, returned: 3 }));
@@ -131,7 +140,8 @@ export const storeFailures: readonly ConformanceCase[] = [
   {
     id: 'E1.crash-between-effect-and-ack',
     guarantees: ['E1', 'D5'],
-    title: 'A consumer that dies between its effect and the ack: the message comes again elsewhere, the effect does not.',
+    title:
+      'A consumer that dies between its effect and the ack: the message comes again elsewhere, the effect does not.',
     cost: 'fault',
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 60_000 + 2 * deliver.redelivery.bound,
@@ -177,7 +187,8 @@ export const storeFailures: readonly ConformanceCase[] = [
   {
     id: 'E1.crash-inside-the-handler-loses-nothing',
     guarantees: ['E1', 'D5'],
-    title: 'A consumer that dies inside its handler loses nothing: when its claim has ended, another handles the message.',
+    title:
+      'A consumer that dies inside its handler loses nothing: when its claim has ended, another handles the message.',
     cost: 'fault',
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 60_000 + 2 * deliver.redelivery.bound,
@@ -189,7 +200,12 @@ export const storeFailures: readonly ConformanceCase[] = [
       const doomed = await t.connect({ topics: [orders] });
       const survivor = await t.connect({ topics: [orders] });
       const options = { group, lease: '2s', idempotent: { store } } as const;
-      const first = await t.consume(doomed, orders, { ...options, drain: 0, concurrency: 3, prefetch: 5 }, () => new Promise(() => {}));
+      const first = await t.consume(
+        doomed,
+        orders,
+        { ...options, drain: 0, concurrency: 3, prefetch: 5 },
+        () => new Promise(() => {}),
+      );
       await t.load(survivor, orders, { each: 5 });
       await t.until(() => first.running >= 1, 'a handler runs');
       await t.fault.crash(doomed);

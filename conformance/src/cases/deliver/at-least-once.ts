@@ -109,13 +109,19 @@ export const atLeastOnce: readonly ConformanceCase[] = [
         await reader.close();
       }
       await t.until(() => seen.size >= total, 'all are delivered');
-      return t.judge(lost({ since: 'all' }), unexpected(), duplicated({ forbidden: true }), guard({ confirmed: total }));
+      return t.judge(
+        lost({ since: 'all' }),
+        unexpected(),
+        duplicated({ forbidden: true }),
+        guard({ confirmed: total }),
+      );
     },
   },
   {
     id: 'D1.group-made-under-flow',
     guarantees: ['D1', 'D7'],
-    title: 'A group that is made while producers run gets everything published after it stood, within the declared window.',
+    title:
+      'A group that is made while producers run gets everything published after it stood, within the declared window.',
     needs: { 'deliver.fanout': true },
     cost: 'slow',
     run: async (t) => {
@@ -147,13 +153,18 @@ export const atLeastOnce: readonly ConformanceCase[] = [
   {
     id: 'D1.topic-without-a-group',
     guarantees: ['D1', 'P2'],
-    title: "A message for a topic without a group is kept for the first one, or rejected 'not-found'; never confirmed and gone.",
+    title:
+      "A message for a topic without a group is kept for the first one, or rejected 'not-found'; never confirmed and gone.",
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders] });
       const outcomes = await t.load(bus, orders, { each: 30 });
-      const said = [...new Set(outcomes.map((one) => (one.status === 'confirmed' ? 'confirmed' : `${one.status} ${one.error.code}`)))];
+      const said = [
+        ...new Set(
+          outcomes.map((one) => (one.status === 'confirmed' ? 'confirmed' : `${one.status} ${one.error.code}`)),
+        ),
+      ];
       const kept = t.supports.publish.unrouted === 'kept';
       t.equal(said, [kept ? 'confirmed' : 'rejected not-found'], 'outcomes without a group');
       const consumer = await t.consume(bus, orders, { group: t.group('first') });

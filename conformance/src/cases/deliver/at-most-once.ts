@@ -34,7 +34,15 @@ export const settledFirst: Checker = (history) => {
     );
     if (settled) continue;
     const { id, key, group, topic } = run;
-    findings.push({ kind: 'unsettled', allowed: false, text: `${group}: the handler of ${id} started before it was settled`, id, key, group, topic });
+    findings.push({
+      kind: 'unsettled',
+      allowed: false,
+      text: `${group}: the handler of ${id} started before it was settled`,
+      id,
+      key,
+      group,
+      topic,
+    });
   }
   return { checker: 'settledFirst', findings, examined };
 };
@@ -121,7 +129,11 @@ export const atMostOnce: readonly ConformanceCase[] = [
       // Some may be gone for ever: that is this mode. The others come.
       await t.sentinel(bus, orders, [consumer]);
       t.ok(consumer.distinct >= 40, `only ${consumer.distinct} were handled at all`);
-      return t.judge(duplicated({ forbidden: true }), unexpected(), guard({ confirmed: 120, faults: 1, busyAtFault: true }));
+      return t.judge(
+        duplicated({ forbidden: true }),
+        unexpected(),
+        guard({ confirmed: 120, faults: 1, busyAtFault: true }),
+      );
     },
   },
   {

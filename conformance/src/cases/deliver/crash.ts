@@ -69,13 +69,21 @@ export const crash: readonly ConformanceCase[] = [
       await t.pass(1_500);
       await consumer.kill();
       await t.drainAll(orders, [group]);
-      const before = new Set(t.history.deliveries.flatMap((run) => (run.outcome === 'returned' && run.consumer === consumer.name ? [run.id] : [])));
+      const before = new Set(
+        t.history.deliveries.flatMap((run) =>
+          run.outcome === 'returned' && run.consumer === consumer.name ? [run.id] : [],
+        ),
+      );
       const twice = t.history.deliveries.filter((run) => run.consumer !== consumer.name && before.has(run.id)).length;
       t.measure('handledAgain', twice);
       if (t.supports.settle.mode === 'individual' && t.supports.settle.repeats === 'never')
         t.equal(twice, 0, 'messages that were settled and came again');
       const killed = t.history.deliveries.flatMap((run) => (run.killedWall === null ? [] : [run.seq ?? 0]));
-      t.equal(killed.toSorted((a, b) => a - b), seqs, 'messages in flight when it was killed');
+      t.equal(
+        killed.toSorted((a, b) => a - b),
+        seqs,
+        'messages in flight when it was killed',
+      );
       return t.judge(
         gapCommitted(),
         redelivered({ bound: t.scaled(t.supports.deliver.redelivery.bound) + blocked() }),
@@ -98,7 +106,9 @@ export const crash: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       await t.provision(orders, [group]);
       const others = await Promise.all(
-        [1, 2].map(async () => t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: 4 }, () => t.pass(5))),
+        [1, 2].map(async () =>
+          t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: 4 }, () => t.pass(5)),
+        ),
       );
       const victim = await t.spawn(orders, { group, concurrency: 4 }, { does: 'return', takes: 50 });
       const bus = await t.connect({ topics: [orders] });
@@ -126,7 +136,8 @@ export const crash: readonly ConformanceCase[] = [
   {
     id: 'D5.stopped-longer-than-the-lease',
     guarantees: ['D5', 'D6', 'R9'],
-    title: 'A process that is stopped and woken up again has lost what it held: another handles it, and its late ack settles nothing.',
+    title:
+      'A process that is stopped and woken up again has lost what it held: another handles it, and its late ack settles nothing.',
     cost: 'fault',
     faults: ['stop-consumer'],
     timeout,
@@ -163,7 +174,9 @@ export const crash: readonly ConformanceCase[] = [
       await t.provision(orders, [group]);
       const bus = await t.connect({ topics: [orders] });
       await t.load(bus, orders, { each: 100 });
-      const first = await t.consume(await t.connect(), orders, { group, concurrency: 2, prefetch: 50 }, () => t.pass(100));
+      const first = await t.consume(await t.connect(), orders, { group, concurrency: 2, prefetch: 50 }, () =>
+        t.pass(100),
+      );
       await t.until(() => first.running === 2, 'two are being handled');
       await first.close();
       const began = t.now();
@@ -173,7 +186,12 @@ export const crash: readonly ConformanceCase[] = [
       });
       t.measure('giveBackMs', Math.round(t.now() - began));
       await t.sentinel(bus, orders, [second]);
-      return t.judge(attempts(), lost({ since: 'all', handled: true }), resettled({ repeats: t.supports.settle.repeats }), guard({ confirmed: 100 }));
+      return t.judge(
+        attempts(),
+        lost({ since: 'all', handled: true }),
+        resettled({ repeats: t.supports.settle.repeats }),
+        guard({ confirmed: 100 }),
+      );
     },
   },
 ];

@@ -47,14 +47,20 @@ export const expiry: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders] });
       const options = { group: t.group('inventory'), concurrency: 1, prefetch: 50 };
-      const consumer = await t.consume(bus, orders, options, ({ payload }) => t.pass(payload.data === 'busy' ? 1_200 : 0));
+      const consumer = await t.consume(bus, orders, options, ({ payload }) =>
+        t.pass(payload.data === 'busy' ? 1_200 : 0),
+      );
       await t.load(bus, orders, { each: 1, data: () => 'busy' });
       await t.until(() => consumer.running === 1, 'the handler is busy');
       await t.load(bus, orders, { each: 15, options: { expires: 500 } });
       await t.load(bus, orders, { each: 15, options: { expires: '1h' } });
       await t.until(() => consumer.distinct >= 16, 'the others are handled');
       await t.sentinel(bus, orders, [consumer]);
-      t.equal([consumer.count, consumer.subscription.counts.expired], [16, 15], 'handler runs, and expired messages counted');
+      t.equal(
+        [consumer.count, consumer.subscription.counts.expired],
+        [16, 15],
+        'handler runs, and expired messages counted',
+      );
       return t.judge(expiredInTime(), lost({ except: short }), unexpected(), guard({ confirmed: 31 }));
     },
   },
@@ -75,7 +81,11 @@ export const expiry: readonly ConformanceCase[] = [
       const consumer = await t.consume(bus, orders, { group });
       await t.until(() => consumer.distinct >= 56, 'what has not expired is delivered');
       await t.sentinel(bus, orders, [consumer]);
-      t.equal([consumer.count, consumer.subscription.counts.expired], [56, 24], 'handler runs, and expired messages counted');
+      t.equal(
+        [consumer.count, consumer.subscription.counts.expired],
+        [56, 24],
+        'handler runs, and expired messages counted',
+      );
       const except = { except: short };
       return t.judge(expiredInTime(), reordered(except), lost({ since: 'all', ...except }), guard({ confirmed: 80 }));
     },
@@ -107,7 +117,10 @@ function waiting(onExpired: 'dead-letter' | 'drop'): ConformanceCase {
       const { expired } = consumer.subscription.counts;
       // What the broker itself has removed is counted there, not here.
       if (t.supports.deliver.expiry.by === 'emulated') t.equal(expired, 40, 'expired messages counted');
-      const letters = t.history.of('send').filter(({ kind }) => kind === 'dead-letter').flatMap(({ ids }) => ids);
+      const letters = t.history
+        .of('send')
+        .filter(({ kind }) => kind === 'dead-letter')
+        .flatMap(({ ids }) => ids);
       if (onExpired === 'drop') t.equal([dead, letters.length], [0, 0], 'dead letters');
       else t.equal([dead, new Set(letters).size], [expired, expired], 'dead letters of code expired');
       t.equal(consumer.count, 30, 'handler runs');

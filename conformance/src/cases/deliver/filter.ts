@@ -12,14 +12,17 @@ export const filters: readonly ConformanceCase[] = [
     needs,
     cost: 'quick',
     run: async (t: CaseContext) => {
-      const orders = t.topic('orders', { type: ({ seq }) => ['order.paid', 'order.paid.late', 'order.made'][seq % 3] ?? '' });
+      const orders = t.topic('orders', {
+        type: ({ seq }) => ['order.paid', 'order.paid.late', 'order.made'][seq % 3] ?? '',
+      });
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const wanted = { type: ['order.paid', 'order.made'], headers: { region: ['eu.*', 'us.#'] } };
       const consumer = await t.consume(bus, orders, { group, filter: wanted });
       const all = await t.consume(bus, orders, { group: t.group('all') });
       const regions = ['eu.west', 'eu', 'us', 'us.east.1', 'ap.south', null];
-      const match = (seq: number): boolean => seq % 3 !== 1 && ['eu.west', 'us', 'us.east.1'].includes(regions[seq % 6] ?? '');
+      const match = (seq: number): boolean =>
+        seq % 3 !== 1 && ['eu.west', 'us', 'us.east.1'].includes(regions[seq % 6] ?? '');
       await Promise.all(
         Array.from({ length: 120 }, (_, index) => {
           const region = regions[(index + 1) % 6] ?? null;
@@ -98,9 +101,19 @@ export const filters: readonly ConformanceCase[] = [
     run: async (t) => {
       const orders = t.topic('orders');
       const bus = await t.connect();
-      const bad = [{ kind: 'x' }, { type: [] }, { type: 'a*' }, { type: '#.a' }, { headers: { region: 7 } }, { type: /x/ }];
+      const bad = [
+        { kind: 'x' },
+        { type: [] },
+        { type: 'a*' },
+        { type: '#.a' },
+        { headers: { region: 7 } },
+        { type: /x/ },
+      ];
       for (const filter of bad) {
-        const error = await t.expectError(t.consume(bus, orders, { group: t.group('inventory'), filter: filter as never }), 'invalid');
+        const error = await t.expectError(
+          t.consume(bus, orders, { group: t.group('inventory'), filter: filter as never }),
+          'invalid',
+        );
         t.equal(error.message.includes('filter'), true, `the error names the filter: ${error.message}`);
       }
       t.equal(t.history.of('group.ready').length, 0, 'groups made');

@@ -26,7 +26,11 @@ export const moving: readonly ConformanceCase[] = [
       await t.until(() => second.distinct >= 60, 'everything comes again');
       await t.sentinel(bus, orders, [second, beside]);
       t.equal([second.count, beside.count], [60, 60], 'handler runs after the reset, and of the other group');
-      t.equal(second.deliveries.every(({ attempt }) => attempt === 1), true, 'they are first attempts');
+      t.equal(
+        second.deliveries.every(({ attempt }) => attempt === 1),
+        true,
+        'they are first attempts',
+      );
       return t.judge(lost(), guard({ confirmed: 60 }));
     },
   },

@@ -9,7 +9,8 @@ export const pauses: readonly ConformanceCase[] = [
   {
     id: 'D9.pause-and-resume',
     guarantees: ['D9', 'F4', 'R3'],
-    title: 'Paused, no handler starts while those in flight finish and other groups go on; resumed, all arrives, at no attempt.',
+    title:
+      'Paused, no handler starts while those in flight finish and other groups go on; resumed, all arrives, at no attempt.',
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');
@@ -102,7 +103,8 @@ export const pauses: readonly ConformanceCase[] = [
     title: 'A pause longer than the lease loses nothing, and costs no attempt.',
     needs: { lease: true },
     cost: 'slow',
-    declinedBy: ({ lease }) => (lease.max === null || lease.max >= 4_000 ? null : 'lease.max is shorter than the pause'),
+    declinedBy: ({ lease }) =>
+      lease.max === null || lease.max >= 4_000 ? null : 'lease.max is shorter than the pause',
     run: async (t) => {
       const orders = t.topic('orders');
       const group = t.group('inventory');
@@ -152,7 +154,8 @@ export const pauses: readonly ConformanceCase[] = [
   {
     id: 'D9.an-empty-receive-answers',
     guarantees: ['D9', 'L2', 'F1'],
-    title: 'An adapter that has nothing to give says so within about a second, and never gives more than it was asked for.',
+    title:
+      'An adapter that has nothing to give says so within about a second, and never gives more than it was asked for.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
@@ -168,8 +171,15 @@ export const pauses: readonly ConformanceCase[] = [
       await t.until(() => empty() > before, 'a receive answers with nothing again');
       const slowest = Math.max(...polls.map(({ ms }) => ms));
       t.measure('slowestReceiveMs', Math.round(slowest));
-      t.ok(slowest <= t.scaled(2_000) + blocked(), `a receive took ${slowest.toFixed(0)} ms; about a second is allowed`);
-      t.equal(polls.filter(({ got, max }) => got > max), [], 'receives that gave more than was asked for');
+      t.ok(
+        slowest <= t.scaled(2_000) + blocked(),
+        `a receive took ${slowest.toFixed(0)} ms; about a second is allowed`,
+      );
+      t.equal(
+        polls.filter(({ got, max }) => got > max),
+        [],
+        'receives that gave more than was asked for',
+      );
       await consumer.close();
       return t.judge(lost(), guard({ confirmed: 100 }));
     },
@@ -187,5 +197,6 @@ function timing(polls: { ms: number; max: number; got: number }[]): (adapter: Ad
         return deliveries;
       },
     });
-  return (adapter) => withMethods(adapter, { subscribe: async (spec, signal) => timed(await adapter.subscribe(spec, signal)) });
+  return (adapter) =>
+    withMethods(adapter, { subscribe: async (spec, signal) => timed(await adapter.subscribe(spec, signal)) });
 }

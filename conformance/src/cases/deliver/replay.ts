@@ -26,13 +26,15 @@ async function settled(t: CaseContext, each: number): Promise<Settled> {
   return { orders, bus, group, outcomes };
 }
 
-const sequence = (last: number, first = 1): number[] => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+const sequence = (last: number, first = 1): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 export const replays: readonly ConformanceCase[] = [
   {
     id: 'D8.leaves-others-alone',
     guarantees: ['D8'],
-    title: 'A replay reads everything again under a group of its own and says what it did; the other group sees nothing.',
+    title:
+      'A replay reads everything again under a group of its own and says what it did; the other group sees nothing.',
     needs,
     cost: 'quick',
     run: async (t: CaseContext) => {
@@ -44,7 +46,11 @@ export const replays: readonly ConformanceCase[] = [
         marks.add(context.replay);
         if (payload.sentinel !== true) seen.push(payload.seq);
       });
-      t.equal(seen.toSorted((a, b) => a - b), sequence(200), 'numbers replayed');
+      t.equal(
+        seen.toSorted((a, b) => a - b),
+        sequence(200),
+        'numbers replayed',
+      );
       t.equal([counts.failed, counts.filtered, [...marks]], [0, 0, [true]], 'failed, filtered, context.replay');
       t.ok(counts.handled >= 200, `it says that it handled ${counts.handled}`);
       await t.straggle();
@@ -84,7 +90,11 @@ export const replays: readonly ConformanceCase[] = [
       await flow;
       const most = Math.max(...seen);
       t.ok(seen.length >= 215, `only ${seen.length} were replayed`);
-      t.equal(seen.toSorted((a, b) => a - b), sequence(most), 'numbers replayed, without a hole');
+      t.equal(
+        seen.toSorted((a, b) => a - b),
+        sequence(most),
+        'numbers replayed, without a hole',
+      );
       t.ok(most < end - 20, `it went on to ${most} of ${end}: its end moved with the flow`);
       return t.judge(guard({ confirmed: 220 }));
     },
@@ -109,7 +119,11 @@ export const replays: readonly ConformanceCase[] = [
           if (payload.sentinel !== true) seen.push(payload.seq);
         });
         const [first = 0] = seen.toSorted((a, b) => a - b);
-        t.equal(seen.toSorted((a, b) => a - b), sequence(120, 61), `numbers replayed from ${JSON.stringify(from)}, the first being ${first}`);
+        t.equal(
+          seen.toSorted((a, b) => a - b),
+          sequence(120, 61),
+          `numbers replayed from ${JSON.stringify(from)}, the first being ${first}`,
+        );
       }
       t.measure('confirmedBefore', outcomes.length);
     },
@@ -132,7 +146,11 @@ export const replays: readonly ConformanceCase[] = [
       const options = { group: t.group('reco'), from: 'earliest' as const, rate, filter: { type: 'order.paid' } };
       const counts = await bus.replay(orders, options, ({ payload }) => void seen.push(payload.seq));
       const took = t.now() - began;
-      t.equal(seen.every((seq) => seq % 3 === 0), true, 'only what the filter lets through');
+      t.equal(
+        seen.every((seq) => seq % 3 === 0),
+        true,
+        'only what the filter lets through',
+      );
       t.equal(counts, { handled: 30, failed: 0, filtered: 60 }, 'counts');
       t.ok(took >= ((90 - 1) / rate) * 1_000 - 20, `90 messages at ${rate} a second took only ${took.toFixed(0)} ms`);
       t.measure('replayMs', Math.round(took));
@@ -178,7 +196,10 @@ export const replays: readonly ConformanceCase[] = [
           await t.pass(3_000);
           await t.publish(bus, orders);
           const replay = bus.replay(orders, { group: t.group('reco'), from: began }, () => undefined);
-          code = await replay.then(() => null, (error: { code: unknown }) => error.code);
+          code = await replay.then(
+            () => null,
+            (error: { code: unknown }) => error.code,
+          );
           return code !== null;
         },
         'what was settled is removed, and then refused',

@@ -47,7 +47,9 @@ export const sharing: readonly ConformanceCase[] = [
       const gate = new Promise<void>((resolve) => (free = resolve));
       const options = { group, concurrency: 1, prefetch: 1 };
       const consumers = await Promise.all(
-        Array.from({ length: 3 }, async () => t.consume(await t.connect({ topics: [orders] }), orders, options, () => gate)),
+        Array.from({ length: 3 }, async () =>
+          t.consume(await t.connect({ topics: [orders] }), orders, options, () => gate),
+        ),
       );
       const bus = await t.connect();
       await t.load(bus, orders, { each: 20 });
@@ -79,7 +81,10 @@ export const sharing: readonly ConformanceCase[] = [
         const before = consumers.map(({ count }) => count);
         await t.load(bus, orders, { keys: 60, each: 1 });
         rounds += 1;
-        await t.until(() => consumers.reduce((sum, one) => sum + one.distinct, 0) >= 60 * rounds, 'a round is delivered');
+        await t.until(
+          () => consumers.reduce((sum, one) => sum + one.distinct, 0) >= 60 * rounds,
+          'a round is delivered',
+        );
         return consumers.every(({ count }, index) => count > (before[index] ?? 0));
       }, 'every member gets a share');
       await t.sentinel(bus, orders, consumers);
@@ -96,7 +101,9 @@ export const sharing: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const consumers = await Promise.all(
         Array.from({ length: 4 }, async () =>
-          t.consume(await t.connect({ topics: [orders] }), orders, { group }, ({ payload }) => t.pass(payload.seq % 50)),
+          t.consume(await t.connect({ topics: [orders] }), orders, { group }, ({ payload }) =>
+            t.pass(payload.seq % 50),
+          ),
         ),
       );
       const bus = await t.connect();

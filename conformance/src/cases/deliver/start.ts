@@ -8,7 +8,8 @@ export const starts: readonly ConformanceCase[] = [
   {
     id: 'D7.held',
     guarantees: ['D7', 'D1'],
-    title: "Start 'held', the default: a provisioned group gets all that is held for it, and goes on where it was when it comes back.",
+    title:
+      "Start 'held', the default: a provisioned group gets all that is held for it, and goes on where it was when it comes back.",
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');
@@ -25,7 +26,11 @@ export const starts: readonly ConformanceCase[] = [
       const second = await t.consume(bus, orders, { group, start: 'latest' });
       await t.until(() => second.distinct >= 50, 'the other 50 are handled');
       await t.sentinel(bus, orders, [second]);
-      t.equal(second.deliveries.every(({ seq }) => (seq ?? 0) > 50), true, 'a returning group goes on where it was');
+      t.equal(
+        second.deliveries.every(({ seq }) => (seq ?? 0) > 50),
+        true,
+        'a returning group goes on where it was',
+      );
       return t.judge(lost({ since: 'all' }), duplicated({ forbidden: true }), guard({ confirmed: 100 }));
     },
   },
@@ -60,7 +65,10 @@ export const starts: readonly ConformanceCase[] = [
         topics: { [orders.name]: { groups: [group] } },
         subscriptions: { [`${orders.name}/${group}`]: { start: 'latest' as const } },
       };
-      const early = await t.connect({ topics: [orders], config: { topics: { [orders.name]: { groups: [t.group('other')] } } } });
+      const early = await t.connect({
+        topics: [orders],
+        config: { topics: { [orders.name]: { groups: [t.group('other')] } } },
+      });
       await t.load(early, orders, { each: 30 });
       const bus = await t.connect({ topics: [orders], config });
       await t.pass(t.supports.deliver.fanout.window);
@@ -69,7 +77,11 @@ export const starts: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 30 });
       await t.until(() => consumer.distinct >= 60, 'what came after the provision is delivered');
       await t.sentinel(bus, orders, [consumer]);
-      t.equal(consumer.deliveries.filter(({ seq }) => (seq ?? 0) <= 30).length, 0, 'messages from before the provision');
+      t.equal(
+        consumer.deliveries.filter(({ seq }) => (seq ?? 0) <= 30).length,
+        0,
+        'messages from before the provision',
+      );
       return t.judge(lost({ groups: [group], window: t.supports.deliver.fanout.window }), guard({ confirmed: 90 }));
     },
   },
@@ -84,7 +96,12 @@ export const starts: readonly ConformanceCase[] = [
       const keep = await t.consume(producer, orders, { group: t.group('keep') });
       const stop = new AbortController();
       // One after another, so that number follows number at the broker too.
-      const flow = t.load(producer, orders, { each: Number.POSITIVE_INFINITY, concurrency: 1, gap: 1, signal: stop.signal });
+      const flow = t.load(producer, orders, {
+        each: Number.POSITIVE_INFINITY,
+        concurrency: 1,
+        gap: 1,
+        signal: stop.signal,
+      });
       await t.until(() => keep.distinct >= 50, 'the flow has begun');
       const bus = await t.connect();
       const consumer = await t.consume(bus, orders, { group: t.group('latest'), start: 'latest' });
@@ -96,17 +113,25 @@ export const starts: readonly ConformanceCase[] = [
       const seqs = consumer.deliveries.map(({ seq }) => seq ?? 0).toSorted((a, b) => a - b);
       const first = seqs[0] ?? 0;
       t.ok(first > 1, 'the group began in the middle of the flow');
-      t.equal(seqs, Array.from({ length: total - first + 1 }, (_, index) => first + index), 'numbers that the new group got');
+      t.equal(
+        seqs,
+        Array.from({ length: total - first + 1 }, (_, index) => first + index),
+        'numbers that the new group got',
+      );
       return t.judge(lost({ window: t.supports.deliver.fanout.window }), unexpected(), guard({ confirmed: 200 }));
     },
   },
   from('earliest', (t) => t.pass(0).then(() => 'earliest'), 1),
-  from('time', async (t) => {
-    await t.pass(1_000); // clocks of the broker and of this process may differ by less than this
-    const middle = new Date();
-    await t.pass(1_000);
-    return { time: middle.getTime() };
-  }, 61),
+  from(
+    'time',
+    async (t) => {
+      await t.pass(1_000); // clocks of the broker and of this process may differ by less than this
+      const middle = new Date();
+      await t.pass(1_000);
+      return { time: middle.getTime() };
+    },
+    61,
+  ),
   {
     id: 'D7.position',
     guarantees: ['D7', 'D8'],
@@ -124,13 +149,16 @@ export const starts: readonly ConformanceCase[] = [
       for (const outcome of outcomes) {
         if (outcome.status !== 'confirmed' || outcome.position === null) continue;
         for (const [partition, at] of Object.entries(outcome.position))
-          if (position[partition] === undefined || comparePositions(at, position[partition]) < 0) position[partition] = at;
+          if (position[partition] === undefined || comparePositions(at, position[partition]) < 0)
+            position[partition] = at;
       }
       if (Object.keys(position).length === 0) t.inconclusive('the broker said no positions of what it had confirmed');
       const consumer = await t.consume(bus, orders, { group: t.group('positioned'), start: { position } });
       await t.until(() => consumer.distinct >= 60, 'the second half is delivered');
       await t.sentinel(bus, orders, [consumer]);
-      const known = consumer.deliveries.filter(({ partition }) => partition !== null && position[partition] !== undefined);
+      const known = consumer.deliveries.filter(
+        ({ partition }) => partition !== null && position[partition] !== undefined,
+      );
       t.equal(known.filter(({ seq }) => (seq ?? 0) <= 60).length, 0, 'messages from before the position');
       t.equal(known.filter(({ seq }) => (seq ?? 0) > 60).length, 60, 'messages from the position on');
       return t.judge(duplicated({ forbidden: true }), guard({ confirmed: 120 }));
@@ -146,7 +174,10 @@ export const starts: readonly ConformanceCase[] = [
       const [old, renamed] = [t.group('old'), t.group('renamed')];
       const bus = await t.connect({ topics: [orders] });
       // A group whose own name at the broker is given, then another that is mapped to it.
-      const subscriptions = { [`${orders.name}/${old}`]: { address: old }, [`${orders.name}/${renamed}`]: { address: old } };
+      const subscriptions = {
+        [`${orders.name}/${old}`]: { address: old },
+        [`${orders.name}/${renamed}`]: { address: old },
+      };
       const first = await t.connect({ topics: [orders], config: { subscriptions } });
       const before = await t.consume(first, orders, { group: old });
       await t.load(bus, orders, { each: 40 });
@@ -157,7 +188,11 @@ export const starts: readonly ConformanceCase[] = [
       const after = await t.consume(first, orders, { group: renamed });
       await t.until(() => after.distinct >= 40, 'the other 40 are handled');
       await t.sentinel(bus, orders, [after]);
-      t.equal(after.deliveries.every(({ seq }) => (seq ?? 0) > 40), true, 'it goes on where the old one was');
+      t.equal(
+        after.deliveries.every(({ seq }) => (seq ?? 0) > 40),
+        true,
+        'it goes on where the old one was',
+      );
       t.equal(after.count, 40, 'handler runs');
     },
   },
@@ -184,7 +219,11 @@ function from(name: string, start: (t: CaseContext) => Promise<StartPosition>, f
       await t.until(() => consumer.distinct >= 121 - first, 'what is due is delivered');
       await t.sentinel(bus, orders, [consumer]);
       const seqs = consumer.deliveries.map(({ seq }) => seq ?? 0).toSorted((a, b) => a - b);
-      t.equal(seqs, Array.from({ length: 121 - first }, (_, index) => first + index), 'numbers delivered');
+      t.equal(
+        seqs,
+        Array.from({ length: 121 - first }, (_, index) => first + index),
+        'numbers delivered',
+      );
       return t.judge(unexpected(), duplicated({ forbidden: true }), guard({ confirmed: 120 }));
     },
   };

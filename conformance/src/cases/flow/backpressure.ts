@@ -45,13 +45,19 @@ export const backpressure: readonly ConformanceCase[] = [
       bus.on('publish-blocked', () => blocked++);
       bus.on('publish-resumed', () => resumed++);
       throttle.on = true;
-      const flow = t.track('the flow of publishes', t.load(bus, orders, { keys: keyed ? 5 : 0, each: 30, concurrency: 150 }));
+      const flow = t.track(
+        'the flow of publishes',
+        t.load(bus, orders, { keys: keyed ? 5 : 0, each: 30, concurrency: 150 }),
+      );
       await t.until(() => throttle.refused >= 10, 'the broker refuses');
       await t.until(() => blocked > 0, 'the producer is held back');
       t.equal(t.history.of('publish.confirmed').length, 0, 'publishes confirmed while the broker refuses');
       throttle.on = false;
       const outcomes = await t.within(flow, 'all publishes end when the broker takes them again');
-      t.ok(outcomes.every(({ status }) => status === 'confirmed'), 'all are confirmed in the end');
+      t.ok(
+        outcomes.every(({ status }) => status === 'confirmed'),
+        'all are confirmed in the end',
+      );
       t.ok(resumed > 0, 'the end of the blockage is said');
       t.ok(throttle.largest <= 10, `${throttle.largest} messages were sent at once; the buffer holds 10`);
       await t.until(() => consumer.distinct === outcomes.length, 'all are delivered');
@@ -74,7 +80,11 @@ export const backpressure: readonly ConformanceCase[] = [
       throttle.on = false;
       const outcomes = await t.within(flow, 'the others end when the broker takes them');
       const codes = outcomes.flatMap((outcome) => (outcome.status === 'confirmed' ? [] : [outcome.error.code]));
-      t.equal(codes, Array.from({ length: 30 }, () => 'throttled'), 'codes of what was refused');
+      t.equal(
+        codes,
+        Array.from({ length: 30 }, () => 'throttled'),
+        'codes of what was refused',
+      );
       await t.load(bus, orders, { each: 10, concurrency: 5 });
       await t.until(() => consumer.distinct === 20, 'all that was taken is delivered');
       await t.sentinel(bus, orders, [consumer]);
@@ -162,7 +172,10 @@ export const backpressure: readonly ConformanceCase[] = [
       const heal = await t.fault.rejectSends(30, { refusal: 'passing' });
       const outcomes = await t.load(bus, orders, { keys: keyed ? 4 : 0, each: 40 });
       await heal();
-      t.ok(outcomes.every(({ status }) => status === 'confirmed'), 'all are confirmed in the end');
+      t.ok(
+        outcomes.every(({ status }) => status === 'confirmed'),
+        'all are confirmed in the end',
+      );
       const refused = t.history.of('send').flatMap((send) => send.outcomes.filter((outcome) => outcome === 'rejected'));
       t.ok(refused.length > 0, 'the broker refused some');
       await t.until(() => consumer.distinct === outcomes.length + (keyed ? 20 : 5), 'all are delivered');

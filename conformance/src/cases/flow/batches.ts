@@ -45,7 +45,10 @@ export const batches: readonly ConformanceCase[] = [
       const last = batches.at(-1);
       t.equal(last?.seqs.length, 4, 'messages in the last batch');
       const waited = (last?.at ?? 0) - published;
-      t.ok(waited >= linger - 5 && waited <= linger + t.scaled(1_500), `it waited ${waited.toFixed(0)} ms; its linger is ${linger}`);
+      t.ok(
+        waited >= linger - 5 && waited <= linger + t.scaled(1_500),
+        `it waited ${waited.toFixed(0)} ms; its linger is ${linger}`,
+      );
       return t.judge(lost(), attempts(), guard({ confirmed: 3 * size + 4, returned: 3 * size + 4 }));
     },
   },
@@ -88,7 +91,8 @@ export const batches: readonly ConformanceCase[] = [
       const consumer = await t.consumeBatches(bus, orders, options, (messages: Batch, context) => {
         runs.push(seqs(messages).toSorted((a, b) => a - b));
         const wanted = runs.length === 1 ? 1 : 2;
-        for (const message of messages) t.equal(context.attemptOf(message), wanted, `the attempt in run ${runs.length}`);
+        for (const message of messages)
+          t.equal(context.attemptOf(message), wanted, `the attempt in run ${runs.length}`);
         if (runs.length === 1) throw new Error('not yet');
       });
       await t.until(() => consumer.returned === size, 'all are handled');
@@ -101,7 +105,8 @@ export const batches: readonly ConformanceCase[] = [
   {
     id: 'F7.culprit-is-found-by-halving',
     guarantees: ['F7', 'R1'],
-    title: 'A batch that throws twice is halved until the culprit is alone: it is dead-lettered, its neighbours are not.',
+    title:
+      'A batch that throws twice is halved until the culprit is alone: it is dead-lettered, its neighbours are not.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const size = 16;
@@ -123,9 +128,17 @@ export const batches: readonly ConformanceCase[] = [
       t.equal(failed.slice(0, 2), [size, size], 'messages in the first two batches that threw');
       t.equal(failed.includes(1), true, 'the culprit was alone in the end');
       for (const [index, length] of failed.entries())
-        if (index >= 2) t.ok(length <= Math.max(1, Math.ceil((failed[index - 1] ?? 0) / 2)), `batches that threw: ${failed.join(', ')}`);
+        if (index >= 2)
+          t.ok(
+            length <= Math.max(1, Math.ceil((failed[index - 1] ?? 0) / 2)),
+            `batches that threw: ${failed.join(', ')}`,
+          );
       await t.sentinel(bus, orders, [consumer]);
-      t.equal(deadLettered(t, group), outcomes.flatMap((one) => (one.seq === culprit ? [one.id] : [])), 'dead letters');
+      t.equal(
+        deadLettered(t, group),
+        outcomes.flatMap((one) => (one.seq === culprit ? [one.id] : [])),
+        'dead letters',
+      );
       return t.judge(lost(), guard({ confirmed: size, threw: size }));
     },
   },
@@ -159,7 +172,14 @@ export const batches: readonly ConformanceCase[] = [
       await t.until(() => codes.length === 2 && seen.get(3)?.length === 3, 'each ends in its own way');
       await t.sentinel(bus, orders, [consumer]);
       const id = (seq: number): string => outcomes.find((one) => one.seq === seq)?.id ?? '';
-      t.equal(codes.toSorted((a, b) => a[1] - b[1]), [[id(7), 1, 'dead-letter'], [id(5), 3, 'exhausted']], 'dead letters');
+      t.equal(
+        codes.toSorted((a, b) => a[1] - b[1]),
+        [
+          [id(7), 1, 'dead-letter'],
+          [id(5), 3, 'exhausted'],
+        ],
+        'dead letters',
+      );
       for (let seq = 1; seq <= size; seq++)
         t.equal(seen.get(seq), seq === 3 || seq === 5 ? [1, 2, 3] : [1], `attempts of message ${seq}`);
       return t.judge(lost(), attempts(), guard({ confirmed: size, threw: 6 }));

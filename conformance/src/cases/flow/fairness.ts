@@ -26,7 +26,9 @@ export const fairness: readonly ConformanceCase[] = [
       };
       await timed(); // warm
       const alone = await timed();
-      const other = await t.consume(bus, stuck, { group, concurrency: 4, prefetch: 8, ...shortDrain }, () => gate.enter());
+      const other = await t.consume(bus, stuck, { group, concurrency: 4, prefetch: 8, ...shortDrain }, () =>
+        gate.enter(),
+      );
       await t.load(bus, stuck, { each: 50 });
       await t.until(() => other.running === 4, 'the other is stuck');
       const beside = await timed();
@@ -36,7 +38,11 @@ export const fairness: readonly ConformanceCase[] = [
       t.ok(beside <= most, `${each} messages took ${beside.toFixed(0)} ms beside it, ${alone.toFixed(0)} ms alone`);
       gate.open();
       await t.until(() => other.distinct === 50, 'the stuck one goes on');
-      return t.judge(lost(), concurrency({ limit: 4, groups: [group], topic: stuck }), guard({ confirmed: 3 * each + 50 }));
+      return t.judge(
+        lost(),
+        concurrency({ limit: 4, groups: [group], topic: stuck }),
+        guard({ confirmed: 3 * each + 50 }),
+      );
     },
   },
   {
@@ -84,7 +90,9 @@ export const fairness: readonly ConformanceCase[] = [
         ),
       );
       const subscribed = t.now();
-      await t.until(() => consumers.every((consumer) => consumer.distinct === each), 'all are handled', { idle: 10_000 });
+      await t.until(() => consumers.every((consumer) => consumer.distinct === each), 'all are handled', {
+        idle: 10_000,
+      });
       await t.until(() => consumers.every((consumer) => consumer.running === 0), 'all handlers have ended');
       const latestStart = Math.max(...first);
       const earliestEnd = Math.min(...last);

@@ -38,9 +38,11 @@ export const heldLimits: readonly ConformanceCase[] = [
       const [one, eight] = consumers as [Consumer, Consumer];
       await t.load(bus, orders, { each: 50 });
       await t.until(() => one.running === 1 && eight.running === limit, 'as many handlers run as may');
-      for (const consumer of consumers) t.ok((await restingHold(t, consumer)) <= limit, `${consumer.name} holds at most ${limit}`);
+      for (const consumer of consumers)
+        t.ok((await restingHold(t, consumer)) <= limit, `${consumer.name} holds at most ${limit}`);
       await t.load(bus, orders, { each: 20 });
-      for (const consumer of consumers) t.ok((await restingHold(t, consumer)) <= limit, `${consumer.name} holds at most ${limit} again`);
+      for (const consumer of consumers)
+        t.ok((await restingHold(t, consumer)) <= limit, `${consumer.name} holds at most ${limit} again`);
       t.equal([one.running, eight.running], [1, limit], 'handlers running');
       gate.open();
       await t.until(() => consumers.every((consumer) => consumer.distinct === 70), 'all 70 reach both groups');
@@ -64,7 +66,12 @@ export const heldLimits: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const gate = new Turnstile();
       const bus = await t.connect({ topics: [orders] });
-      const options: SubscribeOptions = { group: t.group('inventory'), prefetch: limit, concurrency: limit, ...shortDrain };
+      const options: SubscribeOptions = {
+        group: t.group('inventory'),
+        prefetch: limit,
+        concurrency: limit,
+        ...shortDrain,
+      };
       const consumer = await t.consume(bus, orders, options, () => gate.enter());
       await t.load(bus, orders, { each: 2 * limit + 10 });
       await t.until(() => consumer.running === limit, 'all handlers are busy');
@@ -115,7 +122,12 @@ export const heldLimits: readonly ConformanceCase[] = [
       const orders = t.topic('orders', { ordering: 'key' });
       const gate = new Turnstile();
       const bus = await t.connect({ topics: [orders] });
-      const options: SubscribeOptions = { group: t.group('inventory'), prefetch: limit, concurrency: 100, ...shortDrain };
+      const options: SubscribeOptions = {
+        group: t.group('inventory'),
+        prefetch: limit,
+        concurrency: 100,
+        ...shortDrain,
+      };
       const consumer = await t.consume(bus, orders, options, () => gate.enter());
       await t.load(bus, orders, { keys, each: 3 });
       await t.until(() => consumer.running >= limit / 2, 'many handlers run');
@@ -149,7 +161,11 @@ export const heldLimits: readonly ConformanceCase[] = [
         await t.until(() => consumer.count === sent, `${sent} are held`);
       }
       await t.load(bus, orders, { each: 10, data: () => data });
-      t.equal(await t.settled(() => consumer.count, 'deliveries'), enough, 'deliveries while the bound of bytes is reached');
+      t.equal(
+        await t.settled(() => consumer.count, 'deliveries'),
+        enough,
+        'deliveries while the bound of bytes is reached',
+      );
       const judgement = t.judge(heldBytes({ limit: enough * bytes, overshoot: bytes, sent: 10, ...cumulative(t) }));
       gate.open();
       await t.until(() => consumer.distinct === enough + 10, 'the others come when there is room');
@@ -168,7 +184,12 @@ export const heldLimits: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const gate = new Turnstile();
       const bus = await t.connect({ topics: [orders], config: { reconnect: { max: '200ms' } } });
-      const options: SubscribeOptions = { group: t.group('inventory'), prefetch: limit, concurrency: limit, ...shortDrain };
+      const options: SubscribeOptions = {
+        group: t.group('inventory'),
+        prefetch: limit,
+        concurrency: limit,
+        ...shortDrain,
+      };
       const consumer = await t.consume(bus, orders, options, () => gate.enter());
       await t.load(bus, orders, { each: 3 * limit + 10 });
       await t.until(() => consumer.running === limit, 'all handlers are busy');

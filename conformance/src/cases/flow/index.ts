@@ -9,4 +9,14 @@ import { fairness } from './fairness.ts';
 import { flatMemory } from './memory.ts';
 import { pausing } from './pausing.ts';
 
-export const flowCases: readonly ConformanceCase[] = [...heldLimits, ...limits, ...flatMemory, ...fairness, ...pausing, ...lag, ...backpressure, ...batches, ...partialFailures];
+export const flowCases: readonly ConformanceCase[] = [
+  ...heldLimits,
+  ...limits,
+  ...flatMemory,
+  ...fairness,
+  ...pausing,
+  ...lag,
+  ...backpressure,
+  ...batches,
+  ...partialFailures,
+];

@@ -49,7 +49,11 @@ export const lag: readonly ConformanceCase[] = [
       await t.until(() => consumer.running === 5, 'five are delivered');
       await t.settled(() => consumer.count, 'deliveries');
       const delivered = await lagBecomes(t, place, 20, 'while five are delivered and none settled');
-      t.equal(await consumer.subscription.lag(), { ...delivered, age: (await consumer.subscription.lag()).age }, 'the same by its subscription');
+      t.equal(
+        await consumer.subscription.lag(),
+        { ...delivered, age: (await consumer.subscription.lag()).age },
+        'the same by its subscription',
+      );
       gate.release(5);
       await t.until(() => consumer.returned === 5, 'five handlers have returned');
       await lagBecomes(t, place, 15, 'after five were settled');
@@ -81,7 +85,10 @@ export const lag: readonly ConformanceCase[] = [
       if (!t.supports.lag.age) return t.equal(age, null, 'the age where the broker can not tell');
       // Whole milliseconds, by the broker's clock.
       const [low, high] = [looked - stored - 50, t.now() - began + t.scaled(1_000)];
-      t.ok(age !== null && age >= low && age <= high, `the age is ${age} ms; allowed: ${low.toFixed(0)} to ${high.toFixed(0)}`);
+      t.ok(
+        age !== null && age >= low && age <= high,
+        `the age is ${age} ms; allowed: ${low.toFixed(0)} to ${high.toFixed(0)}`,
+      );
       let first = true;
       const gate = new Turnstile();
       const consumer = await t.consume(bus, topic, { group, concurrency: 2, ...shortDrain }, (message) => {
@@ -91,7 +98,10 @@ export const lag: readonly ConformanceCase[] = [
       await t.until(() => consumer.returned === 1, 'the oldest is handled');
       const younger = await lagBecomes(t, place, 1, 'after the oldest was settled');
       const rest = t.now() - looked + t.scaled(1_000);
-      t.ok(younger.age !== null && younger.age <= rest, `the age of the next is ${younger.age} ms; at most ${rest.toFixed(0)}`);
+      t.ok(
+        younger.age !== null && younger.age <= rest,
+        `the age of the next is ${younger.age} ms; at most ${rest.toFixed(0)}`,
+      );
       gate.open();
       await lagBecomes(t, place, 0, 'at the end');
     },

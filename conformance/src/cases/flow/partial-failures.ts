@@ -19,7 +19,10 @@ const [keys, each] = [8, 6];
 const failing = new Set(['k1', 'k3', 'k5', 'k7']);
 
 /** What each key's messages went through, as a batch handler saw it: later key-mates of a failed one are postponed. */
-function watch(t: CaseContext, fail: (attempt: number) => boolean): {
+function watch(
+  t: CaseContext,
+  fail: (attempt: number) => boolean,
+): {
   readonly runs: Map<string, Run[]>;
   readonly handler: Parameters<CaseContext['consumeBatches']>[3];
 } {
@@ -106,14 +109,24 @@ export const partialFailures: readonly ConformanceCase[] = [
       const first = watch(t, () => true);
       // Far longer than the case: what failed is still waiting when its consumer goes.
       const retry = { attempts: 4, backoff: fixed('10m') };
-      const consumer = await t.consumeBatches(bus, orders, { group, batch: { size: 100, linger: 300 }, retry }, first.handler);
+      const consumer = await t.consumeBatches(
+        bus,
+        orders,
+        { group, batch: { size: 100, linger: 300 }, retry },
+        first.handler,
+      );
       const acked = (runs: ReadonlyMap<string, readonly Run[]>): number =>
         [...runs.values()].flat().filter(({ outcome }) => outcome === 'acked').length;
       const others = (keys - failing.size) * each + failing.size;
       await t.until(() => acked(first.runs) === others, 'all is acked but what failed and what is behind it');
       await consumer.close();
       const second = watch(t, () => false);
-      const next = await t.consumeBatches(bus, orders, { group, batch: { size: 100, linger: 300 }, retry }, second.handler);
+      const next = await t.consumeBatches(
+        bus,
+        orders,
+        { group, batch: { size: 100, linger: 300 }, retry },
+        second.handler,
+      );
       const again = (key: string): Run[] => second.runs.get(key) ?? [];
       const last = ({ seq }: Run): boolean => seq === each;
       await t.until(() => [...failing].every((key) => again(key).some(last)), 'the next consumer gets the rest');
@@ -125,7 +138,8 @@ export const partialFailures: readonly ConformanceCase[] = [
       for (const key of failing) {
         const came = again(key).map(({ seq }) => seq);
         t.equal(cumulative ? came.filter((seq) => seq > 1) : came, behind, `what came again of key ${key}`);
-        for (const { seq, attempt } of again(key)) if (seq > 2) t.equal(attempt, 1, `the attempt of message ${seq} of key ${key}`);
+        for (const { seq, attempt } of again(key))
+          if (seq > 2) t.equal(attempt, 1, `the attempt of message ${seq} of key ${key}`);
       }
       return t.judge(lost(), guard({ confirmed: keys * each, threw: failing.size }));
     },

@@ -9,7 +9,10 @@ type After = 'closed' | 'works';
 function methodsOf(object: object): string[] {
   const prototype: object = Object.getPrototypeOf(object) as object;
   return Reflect.ownKeys(prototype)
-    .filter((name) => name !== 'constructor' && typeof Reflect.getOwnPropertyDescriptor(prototype, name)?.value === 'function')
+    .filter(
+      (name) =>
+        name !== 'constructor' && typeof Reflect.getOwnPropertyDescriptor(prototype, name)?.value === 'function',
+    )
     .map(String)
     .toSorted();
 }
@@ -67,7 +70,11 @@ export const closed: readonly ConformanceCase[] = [
         [String(Symbol.asyncDispose), 'works', () => bus[Symbol.asyncDispose]()],
         ['prepare', 'works', () => undefined], // core's own: `connect` calls it before anybody has the bus
       ];
-      t.equal([...new Set(ofBus.map(([method]) => method))].toSorted(), methodsOf(bus), 'methods of a bus in this table');
+      t.equal(
+        [...new Set(ofBus.map(([method]) => method))].toSorted(),
+        methodsOf(bus),
+        'methods of a bus in this table',
+      );
       await judgeTable(t, 'bus', ofBus);
 
       const ofSubscription: Table = [
@@ -80,9 +87,17 @@ export const closed: readonly ConformanceCase[] = [
         ['close', 'works', () => subscription.close()],
         [String(Symbol.asyncDispose), 'works', () => subscription[Symbol.asyncDispose]()],
       ];
-      t.equal(ofSubscription.map(([method]) => method).toSorted(), methodsOf(subscription), 'methods of a subscription in this table');
+      t.equal(
+        ofSubscription.map(([method]) => method).toSorted(),
+        methodsOf(subscription),
+        'methods of a subscription in this table',
+      );
       await judgeTable(t, 'subscription', ofSubscription);
-      t.equal([subscription.status, subscription.held, subscription.running], ['closed', 0, 0], 'its status, held and running');
+      t.equal(
+        [subscription.status, subscription.held, subscription.running],
+        ['closed', 0, 0],
+        'its status, held and running',
+      );
 
       const ofLetters: Table = [
         ['list', 'closed', () => letters.list()],
@@ -90,7 +105,11 @@ export const closed: readonly ConformanceCase[] = [
         ['redrive', 'closed', () => letters.redrive({ all: true })],
         ['purge', 'closed', () => letters.purge()],
       ];
-      t.equal(ofLetters.map(([method]) => method).toSorted(), methodsOf(letters), 'methods of a dead-letter view in this table');
+      t.equal(
+        ofLetters.map(([method]) => method).toSorted(),
+        methodsOf(letters),
+        'methods of a dead-letter view in this table',
+      );
       await judgeTable(t, 'dlq', ofLetters);
       t.equal(t.history.of('send').length, 0, 'sends');
     },
@@ -137,7 +156,11 @@ export const closed: readonly ConformanceCase[] = [
       await bus.close();
       const outcomes = await t.load(bus, orders, { each: 5 });
       for (const outcome of outcomes)
-        t.equal([outcome.status, outcome.status === 'confirmed' ? '' : outcome.error.code], ['rejected', 'closed'], 'an outcome after close');
+        t.equal(
+          [outcome.status, outcome.status === 'confirmed' ? '' : outcome.error.code],
+          ['rejected', 'closed'],
+          'an outcome after close',
+        );
       const other = await t.connect({ topics: [orders] });
       const consumer = await t.consume(other, orders, { group });
       await t.until(() => consumer.distinct === 3, 'what was published before is there');

@@ -21,7 +21,10 @@ export const closing: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 5 });
       await t.until(() => one?.returned === 5 && two?.returned === 5, 'all are handled');
       const { subscription } = one ?? t.fail('no consumer');
-      await t.within(Promise.all([subscription.close(), subscription.close(), subscription.drain()]), 'a subscription closes');
+      await t.within(
+        Promise.all([subscription.close(), subscription.close(), subscription.drain()]),
+        'a subscription closes',
+      );
       await t.within(subscription.close(), 'it closes again');
       await t.within(Promise.all([bus.bus.close(), bus.bus.drain(), bus.bus.close()]), 'the bus closes');
       await t.within(bus.bus.close(), 'it closes again');
@@ -81,7 +84,8 @@ export const closing: readonly ConformanceCase[] = [
   {
     id: 'L2.close-while-subscribing',
     guarantees: ['L2', 'L3'],
-    title: 'Closing a bus while a subscription is being opened ends both: the subscribe fails typed, nothing stays open.',
+    title:
+      'Closing a bus while a subscription is being opened ends both: the subscribe fails typed, nothing stays open.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
@@ -97,7 +101,10 @@ export const closing: readonly ConformanceCase[] = [
             },
           }),
       });
-      const subscribe = t.track('subscribe', bus.bus.subscribe(orders, { group: t.group('inventory') }, () => undefined));
+      const subscribe = t.track(
+        'subscribe',
+        bus.bus.subscribe(orders, { group: t.group('inventory') }, () => undefined),
+      );
       subscribe.catch(() => undefined);
       await t.until(() => subscribing, 'the subscription is being opened');
       const closed = t.track('close', bus.close());
@@ -131,7 +138,10 @@ export const closing: readonly ConformanceCase[] = [
       await t.within(bus.close(), 'the bus closes', 10_000);
       t.measure('closeMs', t.now() - began);
       const outcomes = await t.within(flow, 'every publish ends', 5_000);
-      t.ok(outcomes.every(({ status }) => status !== 'confirmed'), 'none is confirmed: nobody could take it');
+      t.ok(
+        outcomes.every(({ status }) => status !== 'confirmed'),
+        'none is confirmed: nobody could take it',
+      );
       t.equal(bus.health().status, 'closed', 'the health');
       await heal();
       return t.judge(pending(), guard({ confirmed: 5, faults: 1 }));

@@ -16,7 +16,22 @@ function strangers(): unknown[] {
       throw new Error('a getter that throws');
     },
   };
-  return [undefined, null, '', 'text', 0, Number.NaN, true, Symbol('s'), {}, [], circular, hostile, () => undefined, Object.create(null)];
+  return [
+    undefined,
+    null,
+    '',
+    'text',
+    0,
+    Number.NaN,
+    true,
+    Symbol('s'),
+    {},
+    [],
+    circular,
+    hostile,
+    () => undefined,
+    Object.create(null),
+  ];
 }
 
 export const errorCodes: readonly ConformanceCase[] = [
@@ -38,7 +53,8 @@ export const errorCodes: readonly ConformanceCase[] = [
         }
         t.equal(code, 'unclassified', `the code of a ${stranger === null ? 'null' : typeof stranger} that was thrown`);
       }
-      for (const code of codes) t.equal(given.classify(new WaybillError(code, 'ours')), code, `the code of our own '${code}'`);
+      for (const code of codes)
+        t.equal(given.classify(new WaybillError(code, 'ours')), code, `the code of our own '${code}'`);
       t.equal(given.classify(new Error('nobody knows this one')), 'unclassified', 'the code of an unknown error');
       t.equal(given.classify(new DOMException('aborted', 'AbortError')), 'timeout', 'the code of an aborted call');
       t.equal(given.classify(new DOMException('late', 'TimeoutError')), 'timeout', 'the code of a timed-out call');
@@ -47,7 +63,8 @@ export const errorCodes: readonly ConformanceCase[] = [
   {
     id: 'L4.unclassified-is-said',
     guarantees: ['L4', 'P2'],
-    title: 'An error that no adapter knows is tried again, then reported as unclassified with what was said: never swallowed.',
+    title:
+      'An error that no adapter knows is tried again, then reported as unclassified with what was said: never swallowed.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
@@ -67,7 +84,10 @@ export const errorCodes: readonly ConformanceCase[] = [
       bus.on('publish-failed', ({ outcome, error }) => failed.push(`${outcome} ${error.message}`));
       const outcome = await t.within(t.publish(bus, orders), 'the publish ends', 10_000);
       t.equal(outcome.status, 'rejected', 'the outcome');
-      t.ok(outcome.status !== 'confirmed' && outcome.error.message.includes('a riddle'), 'the error tells what was said');
+      t.ok(
+        outcome.status !== 'confirmed' && outcome.error.message.includes('a riddle'),
+        'the error tells what was said',
+      );
       t.ok(tries > 1, `it was tried ${tries} times`);
       t.ok(failed.length === 1 && failed[0]?.includes('a riddle') === true, `the event tells it: ${failed.join('; ')}`);
       return t.judge(pending(), guard({ rejected: 1 }));
@@ -88,7 +108,9 @@ export const errorCodes: readonly ConformanceCase[] = [
           tampered(adapter, {
             publish: (_destination, messages): Promise<readonly SendOutcome[]> => {
               tries += 1;
-              return Promise.resolve(messages.map(() => ({ status: 'rejected', error: new WaybillError(next, `refused as ${next}`) })));
+              return Promise.resolve(
+                messages.map(() => ({ status: 'rejected', error: new WaybillError(next, `refused as ${next}`) })),
+              );
             },
           }),
       });
@@ -97,7 +119,11 @@ export const errorCodes: readonly ConformanceCase[] = [
         next = code;
         tries = 0;
         const outcome = await t.within(t.publish(bus, orders), `the publish refused as ${code} ends`, 10_000);
-        t.equal(outcome.status === 'confirmed' ? null : outcome.error.code, code, `the code of a publish refused as ${code}`);
+        t.equal(
+          outcome.status === 'confirmed' ? null : outcome.error.code,
+          code,
+          `the code of a publish refused as ${code}`,
+        );
         t.equal(tries, 1, `tries of a publish refused as ${code}`);
       }
       t.ok(final.length >= 5, 'codes that are final');
@@ -112,7 +138,10 @@ export const errorCodes: readonly ConformanceCase[] = [
     faults: ['cut'],
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
-      const bus = await t.connect({ topics: [orders], config: { publish: { timeout: '2s' }, reconnect: { max: '200ms' } } });
+      const bus = await t.connect({
+        topics: [orders],
+        config: { publish: { timeout: '2s' }, reconnect: { max: '200ms' } },
+      });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       await t.load(bus, orders, { each: 5 });
       await t.until(() => consumer.distinct === 5, 'it works');
@@ -127,7 +156,11 @@ export const errorCodes: readonly ConformanceCase[] = [
       for (const outcome of outcomes) if (outcome.status !== 'confirmed') seen.push(outcome.error.code);
       t.ok(seen.length >= 3, `${seen.length} errors were seen`);
       const known: readonly ErrorCode[] = ['disconnected', 'unavailable', 'timeout'];
-      t.equal([...new Set(seen)].filter((code) => !known.includes(code)), [], 'codes that a broken connection should not have');
+      t.equal(
+        [...new Set(seen)].filter((code) => !known.includes(code)),
+        [],
+        'codes that a broken connection should not have',
+      );
       return t.judge(pending(), guard({ confirmed: 5, faults: 1 }));
     },
   },

@@ -20,10 +20,22 @@ const wrong: Wrong = [
   ['a bad prefix', { brokers: { main }, prefix: 'Prod_1' }, ['prefix', 'Prod_1']],
   ['a bad topic name', { brokers: { main }, topics: { 'My Orders': {} } }, ['My Orders']],
   ['no partitions', { brokers: { main }, topics: { orders: { partitions: 0 } } }, ['topics.orders.partitions', '0']],
-  ['too many partitions', { brokers: { main }, topics: { orders: { partitions: 5_000 } } }, ['topics.orders.partitions', '5000', '1,024']],
-  ['a broker nobody has', { brokers: { main }, topics: { orders: { broker: 'other' } } }, ['topics.orders.broker', 'other', 'main']],
+  [
+    'too many partitions',
+    { brokers: { main }, topics: { orders: { partitions: 5_000 } } },
+    ['topics.orders.partitions', '5000', '1,024'],
+  ],
+  [
+    'a broker nobody has',
+    { brokers: { main }, topics: { orders: { broker: 'other' } } },
+    ['topics.orders.broker', 'other', 'main'],
+  ],
   ['a reserved group', { brokers: { main }, topics: { orders: { groups: ['dlq'] } } }, ['topics.orders.groups', 'dlq']],
-  ['a bad retention', { brokers: { main }, topics: { orders: { retention: 'long' } } }, ['topics.orders.retention', 'long']],
+  [
+    'a bad retention',
+    { brokers: { main }, topics: { orders: { retention: 'long' } } },
+    ['topics.orders.retention', 'long'],
+  ],
   ['a subscription without a group', { brokers: { main }, subscriptions: { orders: {} } }, ['subscriptions', 'orders']],
   ['no attempts', { brokers: { main }, subscriptions: { 'a/b': { retry: { attempts: 0 } } } }, ['a/b', 'attempts']],
   ['a bad timeout', { brokers: { main }, publish: { timeout: 'soon' } }, ['publish.timeout', 'soon']],
@@ -41,7 +53,8 @@ export const configuration: readonly ConformanceCase[] = [
         const began = t.now();
         const error = await t.expectError(connect(config as WaybillConfig), 'invalid');
         t.ok(t.now() - began < t.scaled(2_000), `${what}: the error comes at once`);
-        for (const word of words) t.ok(error.message.includes(word), `${what}: the error names ${word}: '${error.message}'`);
+        for (const word of words)
+          t.ok(error.message.includes(word), `${what}: the error names ${word}: '${error.message}'`);
       }
       const several = { brokers: { main }, topology: 'maybe', source: 7, topics: { orders: { partitions: -3 } } };
       const error = await t.expectError(connect(several as unknown as WaybillConfig), 'invalid');

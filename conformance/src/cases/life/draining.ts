@@ -25,7 +25,9 @@ export const draining: readonly ConformanceCase[] = [
       // Where nothing can be given back on its own, the broker learns of it when the subscription ends.
       const alone = t.supports.settle.nack.by !== 'refused' && t.supports.settle.mode === 'individual';
       if (alone) {
-        await t.until(() => staying.distinct === 36, 'what had not begun reaches the other consumer', { total: 10_000 });
+        await t.until(() => staying.distinct === 36, 'what had not begun reaches the other consumer', {
+          total: 10_000,
+        });
         t.equal(leaving.running, 4, 'handlers still running at the one that drains');
       }
       gate.open();
@@ -40,7 +42,8 @@ export const draining: readonly ConformanceCase[] = [
   {
     id: 'L2.deadline-fires-signals',
     guarantees: ['L2', 'R3'],
-    title: 'Past its deadline a drain fires the signals; what handlers do after that settles nothing and is no failure.',
+    title:
+      'Past its deadline a drain fires the signals; what handlers do after that settles nothing and is no failure.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const drain = 400;
@@ -64,12 +67,19 @@ export const draining: readonly ConformanceCase[] = [
       const most = drain + t.supports.receive.stopDelay + t.scaled(3_000);
       t.ok(took >= drain - 1 && took <= most, `it took ${took.toFixed(0)} ms; allowed: ${drain} to ${most.toFixed(0)}`);
       t.equal(reasons.length, 4, 'signals that fired');
-      t.ok(reasons.every((reason) => reason instanceof Error), 'each has an error as its reason');
+      t.ok(
+        reasons.every((reason) => reason instanceof Error),
+        'each has an error as its reason',
+      );
       gate.open();
       await t.until(() => consumer.running === 0, 'the handlers end, too late');
       const next = await t.consume(bus, orders, { group });
       await t.until(() => next.distinct === 4, 'all four come again');
-      t.equal(next.deliveries.map((run) => run.attempt), [1, 1, 1, 1], 'their attempts');
+      t.equal(
+        next.deliveries.map((run) => run.attempt),
+        [1, 1, 1, 1],
+        'their attempts',
+      );
       t.equal(retries, 0, 'failures that were counted');
       await t.sentinel(bus, orders, [next]);
       return t.judge(lost({ handled: true }), guard({ confirmed: 4, delivered: 8 }));
@@ -93,7 +103,10 @@ export const draining: readonly ConformanceCase[] = [
       const began = t.now();
       await t.within(consumer.close(), 'the drain ends');
       const took = t.now() - began;
-      t.ok(took < 2_500 + t.supports.receive.stopDelay, `the drain took ${took.toFixed(0)} ms; it waits for no backoff`);
+      t.ok(
+        took < 2_500 + t.supports.receive.stopDelay,
+        `the drain took ${took.toFixed(0)} ms; it waits for no backoff`,
+      );
       const next = await t.consume(bus, orders, { group, retry });
       await t.until(() => next.distinct === 6, 'all come to the next consumer', { total: 60_000 });
       const { durable } = t.supports.settle.attempts;

@@ -10,4 +10,15 @@ import { draining } from './draining.ts';
 import { losses } from './losses.ts';
 import { reconnecting } from './reconnecting.ts';
 
-export const lifeCases: readonly ConformanceCase[] = [...reconnecting, ...losses, ...draining, ...closing, ...closed, ...errorCodes, ...configuration, ...secrets, ...runtimeSecrets, ...manifest];
+export const lifeCases: readonly ConformanceCase[] = [
+  ...reconnecting,
+  ...losses,
+  ...draining,
+  ...closing,
+  ...closed,
+  ...errorCodes,
+  ...configuration,
+  ...secrets,
+  ...runtimeSecrets,
+  ...manifest,
+];

@@ -52,7 +52,8 @@ export const losses: readonly ConformanceCase[] = [
   {
     id: 'L1.lost-connection-fires-signals',
     guarantees: ['L1', 'D6'],
-    title: 'When the connection is lost, handlers that can no longer settle are told, and what they do then settles nothing.',
+    title:
+      'When the connection is lost, handlers that can no longer settle are told, and what they do then settles nothing.',
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
@@ -126,10 +127,11 @@ export const losses: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const heal = await t.fault.cut();
       const began = t.now();
-      const error = await t.expectError(
-        t.connect({ topics: [orders], config: { connectTimeout: '2s' } }),
-        ['disconnected', 'unavailable', 'timeout'],
-      );
+      const error = await t.expectError(t.connect({ topics: [orders], config: { connectTimeout: '2s' } }), [
+        'disconnected',
+        'unavailable',
+        'timeout',
+      ]);
       t.ok(t.now() - began < t.scaled(6_000), 'it came within seconds');
       t.ok(error.message.includes('main'), `it names the broker: '${error.message}'`);
       await heal();
@@ -164,7 +166,10 @@ export const losses: readonly ConformanceCase[] = [
       );
       const took = t.now() - began;
       t.ok(took >= 495 && took < t.scaled(3_000), `it took ${took.toFixed(0)} ms; the connect timeout is 500`);
-      t.ok(error.message.includes('main') && error.message.includes('500'), `it says which and how long: '${error.message}'`);
+      t.ok(
+        error.message.includes('main') && error.message.includes('500'),
+        `it says which and how long: '${error.message}'`,
+      );
       t.ok(closed > 0, 'the adapter was closed');
     },
   },

@@ -51,16 +51,25 @@ function judgeShape(t: CaseContext, supports: Supports): void {
   for (const { path, value } of leaves(supports)) {
     const name = path.split('.').at(-1) ?? '';
     const allowed = texts[path] ?? texts[name];
-    if (allowed !== undefined) t.ok(allowed.includes(String(value)), `${path} is ${String(value)}; allowed: ${allowed.join(', ')}`);
-    else if (typeof value === 'number') t.ok(Number.isFinite(value) && value >= 0, `${path} is ${value}; allowed: 0 or more`);
+    if (allowed !== undefined)
+      t.ok(allowed.includes(String(value)), `${path} is ${String(value)}; allowed: ${allowed.join(', ')}`);
+    else if (typeof value === 'number')
+      t.ok(Number.isFinite(value) && value >= 0, `${path} is ${value}; allowed: 0 or more`);
     else t.ok(value === null || typeof value === 'boolean' || path === 'adapter', `${path} is ${String(value)}`);
   }
   const { publish, receive, order, deliver } = supports;
-  t.ok(publish.batch.messages >= 1 && publish.batch.bytes >= 1 && publish.inFlight >= 1, 'a publish call takes something');
+  t.ok(
+    publish.batch.messages >= 1 && publish.batch.bytes >= 1 && publish.inFlight >= 1,
+    'a publish call takes something',
+  );
   t.ok(publish.size.text >= 1 && publish.size.binary >= 1, 'a message may have a body');
   t.ok(receive.batch >= 1, 'a receive brings something');
   t.ok(deliver.redelivery.by === 'refused' || deliver.redelivery.bound > 0, 'redelivery has a bound');
-  t.equal(order.key.partitions === 'none', order.key.by === 'refused', 'partitions are none exactly where order is refused');
+  t.equal(
+    order.key.partitions === 'none',
+    order.key.by === 'refused',
+    'partitions are none exactly where order is refused',
+  );
 }
 
 export const manifest: readonly ConformanceCase[] = [
@@ -83,7 +92,7 @@ export const manifest: readonly ConformanceCase[] = [
         t.equal(JSON.stringify(t.supports), before, 'the manifest that the harness shows');
         await Promise.resolve();
       });
-      t.equal(JSON.stringify((kept ?? t.fail('no adapter') as Adapter).supports), first, 'the manifest after close');
+      t.equal(JSON.stringify((kept ?? (t.fail('no adapter') as Adapter)).supports), first, 'the manifest after close');
     },
   },
   {

@@ -36,7 +36,9 @@ function asJson(value: unknown): string {
       if (typeof inner !== 'object' || inner === null) return typeof inner === 'bigint' ? String(inner) : inner;
       if (seen.has(inner)) return undefined;
       seen.add(inner);
-      return inner instanceof Error ? { ...inner, message: inner.message, stack: inner.stack, cause: inner.cause } : inner;
+      return inner instanceof Error
+        ? { ...inner, message: inner.message, stack: inner.stack, cause: inner.cause }
+        : inner;
     }) ?? ''
   );
 }

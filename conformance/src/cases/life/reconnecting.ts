@@ -20,7 +20,10 @@ async function underFlow(t: CaseContext, rounds: number, strike: () => Promise<H
   );
   for (let round = 1; round <= rounds; round++) {
     const before = consumer.distinct;
-    await t.until(() => consumer.distinct >= before + 30 && consumer.running > 0, `messages flow before fault ${round}`);
+    await t.until(
+      () => consumer.distinct >= before + 30 && consumer.running > 0,
+      `messages flow before fault ${round}`,
+    );
     const heal = await strike();
     await t.straggle(200);
     await heal?.();
@@ -40,7 +43,12 @@ async function underFlow(t: CaseContext, rounds: number, strike: () => Promise<H
   );
 }
 
-function survives(fault: Fault, slug: string, title: string, strike: (t: CaseContext) => Promise<Heal | void>): ConformanceCase {
+function survives(
+  fault: Fault,
+  slug: string,
+  title: string,
+  strike: (t: CaseContext) => Promise<Heal | void>,
+): ConformanceCase {
   return {
     id: `L1.${slug}`,
     guarantees: ['L1', 'D1', 'P1'],
@@ -52,19 +60,35 @@ function survives(fault: Fault, slug: string, title: string, strike: (t: CaseCon
 }
 
 export const reconnecting: readonly ConformanceCase[] = [
-  survives('cut', 'cut-under-flow', 'After a network cut publishers and consumers go on, and nothing is lost.', (t) => t.fault.cut()),
-  survives('restart', 'restart-under-flow', 'After a restart of the broker publishers and consumers go on, and nothing is lost.', (t) =>
-    t.fault.restart(),
+  survives('cut', 'cut-under-flow', 'After a network cut publishers and consumers go on, and nothing is lost.', (t) =>
+    t.fault.cut(),
   ),
-  survives('kill-broker', 'killed-broker-under-flow', 'A killed broker that comes back has all that it confirmed, and the flow goes on.', (t) =>
-    t.fault.killBroker(),
+  survives(
+    'restart',
+    'restart-under-flow',
+    'After a restart of the broker publishers and consumers go on, and nothing is lost.',
+    (t) => t.fault.restart(),
   ),
-  survives('stall', 'stall-under-flow', 'A connection that passes nothing for a while loses nothing and leaves no promise open.', (t) =>
-    t.fault.stall(),
+  survives(
+    'kill-broker',
+    'killed-broker-under-flow',
+    'A killed broker that comes back has all that it confirmed, and the flow goes on.',
+    (t) => t.fault.killBroker(),
   ),
-  survives('pause', 'paused-broker-under-flow', 'A broker that is stopped and woken up again loses nothing.', (t) => t.fault.pause()),
-  survives('drop-responses', 'lost-answers-under-flow', 'Answers that get lost leave no promise open and lose nothing.', (t) =>
-    t.fault.dropResponses(),
+  survives(
+    'stall',
+    'stall-under-flow',
+    'A connection that passes nothing for a while loses nothing and leaves no promise open.',
+    (t) => t.fault.stall(),
+  ),
+  survives('pause', 'paused-broker-under-flow', 'A broker that is stopped and woken up again loses nothing.', (t) =>
+    t.fault.pause(),
+  ),
+  survives(
+    'drop-responses',
+    'lost-answers-under-flow',
+    'Answers that get lost leave no promise open and lose nothing.',
+    (t) => t.fault.dropResponses(),
   ),
   {
     id: 'L1.publishes-wait-out-a-cut',
@@ -84,7 +108,10 @@ export const reconnecting: readonly ConformanceCase[] = [
       t.ok((bus.health().brokers['main']?.pending ?? 0) > 0, 'publishes wait');
       await heal();
       const outcomes = await t.within(flow, 'all publishes end');
-      t.ok(outcomes.every(({ status }) => status === 'confirmed'), 'all are confirmed');
+      t.ok(
+        outcomes.every(({ status }) => status === 'confirmed'),
+        'all are confirmed',
+      );
       const consumer = await t.consume(bus, orders, { group });
       await t.until(() => consumer.distinct === 60, 'all are delivered');
       return t.judge(lost(), pending(), guard({ confirmed: 60, faults: 1, busyAtFault: false }));
@@ -110,7 +137,9 @@ export const reconnecting: readonly ConformanceCase[] = [
         await t.publish(bus, orders);
         await t.until(() => consumer.distinct === round, `message ${round} comes`);
       }
-      await t.until(async () => (await t.spy.consumers(orders.name, consumer.group)) === 1, 'one consumer at the end', { total: 60_000 });
+      await t.until(async () => (await t.spy.consumers(orders.name, consumer.group)) === 1, 'one consumer at the end', {
+        total: 60_000,
+      });
       return t.judge(lost(), guard({ confirmed: 10, faults: 10 }));
     },
   },

@@ -35,18 +35,22 @@ const events: Readonly<Record<BusEventName, true>> = {
 /** As clients throw them: with the command, the request and the URL, credentials and all. */
 function telling({ secret, encoded }: Marker): Error {
   const cause = Object.assign(new Error(`password=${encoded} refused`), { args: ['AUTH', 'user', secret] });
-  return Object.assign(new Error(`connect to amqp://user:${encoded}@broker:5672 failed, token: ${encoded}`, { cause }), {
-    command: { name: 'auth', args: ['user', secret] },
-    config: { headers: { authorization: `Bearer ${secret}` }, auth: { password: secret } },
-    options: { password: secret },
-  });
+  return Object.assign(
+    new Error(`connect to amqp://user:${encoded}@broker:5672 failed, token: ${encoded}`, { cause }),
+    {
+      command: { name: 'auth', args: ['user', secret] },
+      config: { headers: { authorization: `Bearer ${secret}` }, auth: { password: secret } },
+      options: { password: secret },
+    },
+  );
 }
 
 export const runtimeSecrets: readonly ConformanceCase[] = [
   {
     id: 'L5.no-secret-at-run-time',
     guarantees: ['L5', 'R5'],
-    title: 'What a client throws at run time reaches errors, events, logs, health and dead letters without its credentials.',
+    title:
+      'What a client throws at run time reaches errors, events, logs, health and dead letters without its credentials.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const mark = marker(t.run);
@@ -104,9 +108,14 @@ export const runtimeSecrets: readonly ConformanceCase[] = [
       if (t.supports.browse.by === 'native') mark.search(t, 'the dead letters', await bus.dlq(orders, group).list());
       await bus.close();
       const names = new Set(seen.flatMap((one) => (one as { name?: string }).name ?? []));
-      for (const name of ['retry', 'dead-lettered', 'publish-failed', 'error']) t.ok(names.has(name), `the event '${name}' was seen`);
+      for (const name of ['retry', 'dead-lettered', 'publish-failed', 'error'])
+        t.ok(names.has(name), `the event '${name}' was seen`);
       mark.search(t, 'events and log lines', seen);
-      mark.search(t, 'dead-letter records', dead.map(({ body: _, ...rest }) => rest));
+      mark.search(
+        t,
+        'dead-letter records',
+        dead.map(({ body: _, ...rest }) => rest),
+      );
       mark.search(t, 'the history', t.history.events);
       return t.judge(guard({ confirmed: 8, threw: 6 }));
     },

@@ -16,14 +16,25 @@ const schemes: Readonly<Record<string, readonly string[]>> = {
 
 /** Options of each adapter in which a credential may stand, rightly or by mistake. */
 const options: Readonly<Record<string, (secret: string) => readonly Record<string, unknown>[]>> = {
-  redis: (secret) => [{ username: 'u', password: secret }, { password: [secret] }, { tls: { key: secret, passphrase: secret } }],
+  redis: (secret) => [
+    { username: 'u', password: secret },
+    { password: [secret] },
+    { tls: { key: secret, passphrase: secret } },
+  ],
   kafka: (secret) => [
     { sasl: { mechanism: 'plain', username: 'u', password: secret } },
     { ssl: { key: secret, passphrase: secret } },
     { sasl: secret },
   ],
-  rabbitmq: (secret) => [{ username: 'u', password: secret }, { credentials: { username: 'u', password: secret } }, { tls: { passphrase: secret } }],
-  sqs: (secret) => [{ credentials: { accessKeyId: `AKIA${secret}`, secretAccessKey: secret, sessionToken: secret } }, { credentials: secret }],
+  rabbitmq: (secret) => [
+    { username: 'u', password: secret },
+    { credentials: { username: 'u', password: secret } },
+    { tls: { passphrase: secret } },
+  ],
+  sqs: (secret) => [
+    { credentials: { accessKeyId: `AKIA${secret}`, secretAccessKey: secret, sessionToken: secret } },
+    { credentials: secret },
+  ],
 };
 
 /** Every place of a configuration that may hold a credential: well-formed ones, and ones that nobody can read. */
@@ -86,7 +97,8 @@ export const secrets: readonly ConformanceCase[] = [
   {
     id: 'L5.no-secret-in-start-up-errors',
     guarantees: ['L5'],
-    title: 'No error of a failed start, however it is printed, and no log line holds a credential of the configuration.',
+    title:
+      'No error of a failed start, however it is printed, and no log line holds a credential of the configuration.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const mark = marker(t.run);
@@ -94,7 +106,11 @@ export const secrets: readonly ConformanceCase[] = [
       try {
         for (const port of ports) {
           const all = configurations(t.supports.adapter, mark, port);
-          await Promise.all(all.map((config, index) => attempt(t, mark, config, `configuration ${index + 1}, port ${ports.indexOf(port) + 1}`)));
+          await Promise.all(
+            all.map((config, index) =>
+              attempt(t, mark, config, `configuration ${index + 1}, port ${ports.indexOf(port) + 1}`),
+            ),
+          );
         }
       } finally {
         await close();
@@ -114,7 +130,10 @@ export const secrets: readonly ConformanceCase[] = [
             .filter((scheme) => scheme !== 'memory')
             .map((scheme, index) => [
               `${adapter}${index}`,
-              { url: `${scheme}://user:${mark.encoded}@host:1?password=${mark.encoded}`, [adapter]: { password: mark.secret } },
+              {
+                url: `${scheme}://user:${mark.encoded}@host:1?password=${mark.encoded}`,
+                [adapter]: { password: mark.secret },
+              },
             ]),
         ),
       );
@@ -132,10 +151,10 @@ async function attempt(t: CaseContext, mark: Marker, config: unknown, what: stri
   const began = t.now();
   const given = typeof config === 'string' ? { brokers: { main: config } } : (config as WaybillConfig);
   try {
-    const bus = await connect(
-      { connectTimeout: '2s', ...given } as WaybillConfig,
-      { topics: [t.topic('orders')], log: (...line) => lines.push(line) },
-    );
+    const bus = await connect({ connectTimeout: '2s', ...given } as WaybillConfig, {
+      topics: [t.topic('orders')],
+      log: (...line) => lines.push(line),
+    });
     lines.push(bus.describe(), bus.health());
     await bus.close();
     t.fail(`${what} was accepted`);
@@ -143,7 +162,12 @@ async function attempt(t: CaseContext, mark: Marker, config: unknown, what: stri
     if (!(error instanceof WaybillError)) throw error;
     t.ok(t.now() - began < t.scaled(12_000), `${what}: the error came within seconds`);
     mark.search(t, `the error of ${what} (${error.code})`, error);
-    mark.search(t, `its text`, [String(error), error.stack, JSON.stringify(error), inspect(error, { showHidden: true, depth: 20 })]);
+    mark.search(t, `its text`, [
+      String(error),
+      error.stack,
+      JSON.stringify(error),
+      inspect(error, { showHidden: true, depth: 20 }),
+    ]);
   }
   mark.search(t, `what was logged of ${what}`, lines);
 }

@@ -11,7 +11,8 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
   {
     id: 'O3.joins-and-leaves',
     guarantees: ['O3', 'O1', 'L2'],
-    title: 'While consumers join and leave in order, no message overtakes another of its key, and no two are handled at once.',
+    title:
+      'While consumers join and leave in order, no message overtakes another of its key, and no two are handled at once.',
     needs,
     cost: 'slow',
     run: async (t) => {
@@ -76,7 +77,12 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       const old = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, handler);
       await t.load(bus, orders, { keys, each: 4 });
       await t.until(() => old.running === keys, 'the first message of each key is being handled');
-      const joined = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, handler);
+      const joined = await t.consume(
+        await t.connect({ topics: [orders] }),
+        orders,
+        { group, concurrency: keys },
+        handler,
+      );
       await t.settled(() => joined.count + old.count, 'the deliveries');
       t.equal(joined.count, 0, 'deliveries to the new consumer while the old one handles every key');
       held.open();
@@ -103,7 +109,12 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       };
       const own = await t.connect({ topics: [orders] });
       const old = await t.consume(own, orders, { group, concurrency: keys / 2 }, handler);
-      const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, handler);
+      const next = await t.consume(
+        await t.connect({ topics: [orders] }),
+        orders,
+        { group, concurrency: keys },
+        handler,
+      );
       await t.load(bus, orders, { keys, each: 4 });
       const running = (): number => old.running + next.running;
       await t.settled(running, 'the handlers');
@@ -142,9 +153,14 @@ export const orderAcrossHandOver: readonly ConformanceCase[] = [
       await t.load(bus, orders, { keys, each: 6 });
       await t.until(() => old.running === keys, 'the third message of each key is being handled');
       await t.fault.crash(doomed);
-      const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: keys }, ({ id }) => {
-        done.add(id);
-      });
+      const next = await t.consume(
+        await t.connect({ topics: [orders] }),
+        orders,
+        { group, concurrency: keys },
+        ({ id }) => {
+          done.add(id);
+        },
+      );
       const total = 30_000 + t.supports.deliver.redelivery.bound;
       await t.until(() => done.size >= keys * 6, 'the next consumer handles the rest', { total });
       await t.sentinel(bus, orders, [next]);
@@ -237,7 +253,10 @@ function fencesGrow(t: CaseContext): void {
     const before = latest.get(partition);
     if (before !== undefined && before.consumer !== consumer) {
       moved += 1;
-      t.ok(fence > before.fence, `the fence of partition ${partition} grows with its owner: ${before.fence}, then ${fence}`);
+      t.ok(
+        fence > before.fence,
+        `the fence of partition ${partition} grows with its owner: ${before.fence}, then ${fence}`,
+      );
     } else t.ok(before === undefined || fence >= before.fence, `the fence of partition ${partition} does not fall`);
     latest.set(partition, { fence, consumer });
   }

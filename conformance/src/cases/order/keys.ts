@@ -91,7 +91,7 @@ export const orderPerKey: readonly ConformanceCase[] = [
         .slice(0, 10);
       const sends: Promise<unknown>[] = [];
       for (let round = 0; round < 400; round++)
-        sends.push(t.publish(bus, orders, round % 10 === 9 ? (cold[(round - 9) / 10 % cold.length] ?? null) : 'hot'));
+        sends.push(t.publish(bus, orders, round % 10 === 9 ? (cold[((round - 9) / 10) % cold.length] ?? null) : 'hot'));
       await Promise.all(sends);
       await t.until(() => consumer.distinct >= 400, 'everything is delivered');
       await t.sentinel(bus, orders, [consumer]);

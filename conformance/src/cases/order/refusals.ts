@@ -50,7 +50,8 @@ export const orderRefusals: readonly ConformanceCase[] = [
   {
     id: 'O6.refused-when-asked-for',
     guarantees: ['O6'],
-    title: 'Where order per key is refused, asking for it is an error that says so, at every door, and nothing is sent.',
+    title:
+      'Where order per key is refused, asking for it is an error that says so, at every door, and nothing is sent.',
     needs: { 'order.key': true },
     cost: 'quick',
     // Where the broker keeps order, the same broker behind a manifest that refuses it.
@@ -115,7 +116,8 @@ export const orderRefusals: readonly ConformanceCase[] = [
     title: 'Every publisher puts a key into the same partition, the one that the documented function gives.',
     needs: { 'order.key': true },
     cost: 'quick',
-    declinedBy: ({ order }) => (order.key.partitions === 'counted' ? null : 'the broker has no partitions that are counted'),
+    declinedBy: ({ order }) =>
+      order.key.partitions === 'counted' ? null : 'the broker has no partitions that are counted',
     run: async (t) => {
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
@@ -131,7 +133,11 @@ export const orderRefusals: readonly ConformanceCase[] = [
       await t.until(() => consumer.distinct >= total, 'everything is delivered');
       t.equal(new Set(t.history.arrivals.map((one) => one.partition)).size, partitions, 'partitions in use');
       for (const arrival of t.history.arrivals)
-        t.equal(arrival.partition, partitionOf(arrival.key ?? '', partitions), `the partition of key '${arrival.key ?? ''}'`);
+        t.equal(
+          arrival.partition,
+          partitionOf(arrival.key ?? '', partitions),
+          `the partition of key '${arrival.key ?? ''}'`,
+        );
       return t.judge(lost());
     },
   },

@@ -57,7 +57,10 @@ export const orderAcrossRetry: readonly ConformanceCase[] = [
         if (failing.has(key ?? '') && payload.seq === 2) throw new Error('not on this consumer');
       });
       await t.load(bus, orders, { keys, each });
-      await t.until(() => first.threw >= failing.size && first.returned >= keys * each - failing.size * 4, 'all that can go on has ended');
+      await t.until(
+        () => first.threw >= failing.size && first.returned >= keys * each - failing.size * 4,
+        'all that can go on has ended',
+      );
       await t.within(first.close(), 'the first consumer drains');
       const second = await t.consume(await t.connect({ topics: [orders] }), orders, options);
       await t.until(() => second.distinct >= failing.size * 4, 'the second consumer handles the rest');
@@ -89,10 +92,18 @@ export const orderAcrossRetry: readonly ConformanceCase[] = [
       const second = await t.consume(await t.connect({ topics: [orders] }), orders, options);
       const missing = (): number =>
         keys * each - new Set([...doomed.deliveries, ...second.deliveries].map((one) => one.id)).size;
-      await t.until(() => missing() === 0, 'the second consumer handles the rest', { total: 30_000 + t.supports.deliver.redelivery.bound });
+      await t.until(() => missing() === 0, 'the second consumer handles the rest', {
+        total: 30_000 + t.supports.deliver.redelivery.bound,
+      });
       await t.sentinel(bus, orders, [second]);
       const { durable } = t.supports.settle.attempts;
-      return t.judge(reordered(), overlapped({ forced: null }), attempts({ durable }), lost({ handled: true }), guard({ threw: failing.size }));
+      return t.judge(
+        reordered(),
+        overlapped({ forced: null }),
+        attempts({ durable }),
+        lost({ handled: true }),
+        guard({ threw: failing.size }),
+      );
     },
   },
   {

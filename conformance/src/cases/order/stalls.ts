@@ -52,10 +52,17 @@ export const slowKeys: readonly ConformanceCase[] = [
         key === 'stuck' && payload.seq === 1 ? held.opened : undefined,
       );
       const home = partitionOf('stuck', partitions);
-      const free = Array.from({ length: 40 }, (_, index) => `free${index}`).filter((key) => partitionOf(key, partitions) !== home);
+      const free = Array.from({ length: 40 }, (_, index) => `free${index}`).filter(
+        (key) => partitionOf(key, partitions) !== home,
+      );
       // Without a way to leave a partition out, all that is left for others is the other half of the prefetch.
       const behind = t.supports.receive.skip ? 2 * prefetch + 10 : Math.ceil(0.7 * prefetch);
-      await publishAll(t, bus, orders, Array.from({ length: behind }, () => 'stuck'));
+      await publishAll(
+        t,
+        bus,
+        orders,
+        Array.from({ length: behind }, () => 'stuck'),
+      );
       await t.until(() => consumer.running === 1, 'the stuck key is being handled');
       await t.until(() => events.length > 0, 'the event comes');
       await t.settled(() => consumer.subscription.held, 'what is held'); // by now all of the prefetch, if that were allowed
@@ -63,8 +70,15 @@ export const slowKeys: readonly ConformanceCase[] = [
       await t.until(() => consumer.distinct >= 1 + 3 * free.length, 'the other partitions go on');
       t.equal(consumer.running, 1, 'handlers that run');
       for (const event of events) {
-        t.equal([event.topic, event.group, event.partition], [orders.name, group, home], 'the place that the event names');
-        t.ok(event.waiting > prefetch / 2, `waiting (${event.waiting}) is more than half of the prefetch of ${prefetch}`);
+        t.equal(
+          [event.topic, event.group, event.partition],
+          [orders.name, group, home],
+          'the place that the event names',
+        );
+        t.ok(
+          event.waiting > prefetch / 2,
+          `waiting (${event.waiting}) is more than half of the prefetch of ${prefetch}`,
+        );
       }
       held.open();
       await t.until(() => consumer.distinct >= behind + 3 * free.length, 'the stuck key goes on');
@@ -90,7 +104,9 @@ export const slowKeys: readonly ConformanceCase[] = [
       );
       await t.load(bus, orders, { keys: 10, each: 8 });
       const others = 9 * 8;
-      await t.until(() => consumer.returned >= others + 1, 'all other keys are done while one is stuck', { total: 10_000 });
+      await t.until(() => consumer.returned >= others + 1, 'all other keys are done while one is stuck', {
+        total: 10_000,
+      });
       t.equal(consumer.running, 1, 'handlers that run');
       held.open();
       await t.until(() => consumer.distinct >= 10 * 8, 'the stuck key goes on');

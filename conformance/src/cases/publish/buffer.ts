@@ -31,7 +31,10 @@ export const buffer: readonly ConformanceCase[] = [
       await t.within(load, 'every publish has an outcome');
       t.equal(said, ['blocked', 'resumed'], 'events when there is room again');
       const sends = t.history.of('send').filter(({ kind }) => kind === 'topic');
-      t.ok(sends.every(({ ids }) => ids.length <= 10), 'no call had more messages than the buffer');
+      t.ok(
+        sends.every(({ ids }) => ids.length <= 10),
+        'no call had more messages than the buffer',
+      );
       await t.until(() => consumer.distinct >= 60, 'all are delivered');
       return t.judge(lost(), pending(), guard({ confirmed: 60 }));
     },
@@ -51,8 +54,14 @@ export const buffer: readonly ConformanceCase[] = [
       await t.until(() => t.history.of('publish.rejected').length >= 50, '50 are rejected while nothing passes');
       latch.open();
       const outcomes = await t.within(load, 'every publish has an outcome');
-      const rejected = outcomes.flatMap((one) => (one.status === 'confirmed' ? [] : [`${one.status} ${one.error.code}`]));
-      t.equal(rejected, Array.from({ length: 50 }, () => 'rejected throttled'), 'outcomes over the mark');
+      const rejected = outcomes.flatMap((one) =>
+        one.status === 'confirmed' ? [] : [`${one.status} ${one.error.code}`],
+      );
+      t.equal(
+        rejected,
+        Array.from({ length: 50 }, () => 'rejected throttled'),
+        'outcomes over the mark',
+      );
       t.equal((await t.publish(bus, orders)).status, 'confirmed', 'a publish when there is room again');
       await t.until(() => consumer.distinct >= 11, 'the accepted ones are delivered');
       await t.straggle();
@@ -105,7 +114,11 @@ export const buffer: readonly ConformanceCase[] = [
       const outcomes = await t.within(blocked, 'the signal frees them', 2_000);
       t.equal([...new Set(outcomes.map(({ status }) => status))], ['rejected'], 'outcomes of those that waited');
       const gone = AbortSignal.abort();
-      t.equal((await t.publish(bus, orders, null, { signal: gone })).status, 'rejected', 'a publish whose signal has fired');
+      t.equal(
+        (await t.publish(bus, orders, null, { signal: gone })).status,
+        'rejected',
+        'a publish whose signal has fired',
+      );
       latch.open();
       t.equal((await t.within(first, 'the first has an outcome')).status, 'confirmed', 'the first');
       t.equal((await t.publish(bus, orders)).status, 'confirmed', 'a publish after that');
@@ -128,7 +141,11 @@ export const buffer: readonly ConformanceCase[] = [
       const load = t.load(bus, orders, { each: 30, concurrency: 30 });
       const outcomes = await t.within(load, 'every publish has an outcome');
       t.ok(t.now() - began >= 999, 'none of them gave up before its time');
-      t.equal(outcomes.some(({ status }) => status === 'confirmed'), false, 'something was confirmed while nothing passes');
+      t.equal(
+        outcomes.some(({ status }) => status === 'confirmed'),
+        false,
+        'something was confirmed while nothing passes',
+      );
       const rejected = outcomes.filter(({ status }) => status === 'rejected').length;
       t.ok(rejected >= 25, `only ${rejected} of the 25 without room ended rejected`);
       latch.open();
@@ -176,7 +193,9 @@ export function dropsOf(bus: CaseBus, topic: { readonly name: string }): Readonl
 }
 
 /** The numbers that a subscription has handed to its handler, in order of number. */
-export function numbers(consumer: { readonly deliveries: readonly { readonly seq: number | null }[] }): (number | null)[] {
+export function numbers(consumer: {
+  readonly deliveries: readonly { readonly seq: number | null }[];
+}): (number | null)[] {
   return consumer.deliveries.map(({ seq }) => seq).toSorted((a, b) => (a ?? 0) - (b ?? 0));
 }
 

@@ -22,7 +22,13 @@ export const publishAndClose: readonly ConformanceCase[] = [
       const confirmed = outcomes.filter(({ status }) => status === 'confirmed').length;
       await t.until(() => consumer.distinct >= confirmed, `the ${confirmed} confirmed are delivered`);
       await t.sentinel(reader, orders, [consumer]);
-      return t.judge(lost({ since: 'all' }), pending(), phantom(), recoveredOrNone(outcomes), guard({ confirmed: 300 }));
+      return t.judge(
+        lost({ since: 'all' }),
+        pending(),
+        phantom(),
+        recoveredOrNone(outcomes),
+        guard({ confirmed: 300 }),
+      );
     },
   },
   {
@@ -32,7 +38,9 @@ export const publishAndClose: readonly ConformanceCase[] = [
     needs: { 'deliver.retention': true, 'deliver.fanout': true },
     cost: 'slow',
     declinedBy: ({ deliver }) =>
-      deliver.unsettled.maxAge === null ? null : 'deliver.unsettled.maxAge: the broker itself gives up what waits too long',
+      deliver.unsettled.maxAge === null
+        ? null
+        : 'deliver.unsettled.maxAge: the broker itself gives up what waits too long',
     run: async (t) => {
       const orders = t.topic('orders');
       const [quick, lagging] = [t.group('quick'), t.group('lagging')];

@@ -16,8 +16,29 @@ const bodies: readonly Uint8Array[] = [
   Buffer.from('plain text'),
   Buffer.from('{"looks":"like JSON"}'),
 ];
-const texts: readonly string[] = ['', 'x', ' ', '\0', '\ufeffmark', 'line\r\nline\n', 'zażółć 日本語 🎉 e\u0301', '\u202eabc', '{"a":1}'];
-const values: readonly unknown[] = [null, true, 0, -1.5e-7, '', 'text', [], {}, [null, [1]], { __proto: 1, 'a b': { c: ['ü'] } }];
+const texts: readonly string[] = [
+  '',
+  'x',
+  ' ',
+  '\0',
+  '\ufeffmark',
+  'line\r\nline\n',
+  'zażółć 日本語 🎉 e\u0301',
+  '\u202eabc',
+  '{"a":1}',
+];
+const values: readonly unknown[] = [
+  null,
+  true,
+  0,
+  -1.5e-7,
+  '',
+  'text',
+  [],
+  {},
+  [null, [1]],
+  { __proto: 1, 'a b': { c: ['ü'] } },
+];
 
 export const bodiesArrive: readonly ConformanceCase[] = [
   {
@@ -98,13 +119,19 @@ export const bodiesArrive: readonly ConformanceCase[] = [
   {
     id: 'P4.codecs',
     guarantees: ['P4'],
-    title: "A topic that lists several codecs reads each message by its content type; without one, by the topic's first.",
+    title:
+      "A topic that lists several codecs reads each message by its content type; without one, by the topic's first.",
     cost: 'quick',
     run: async (t: CaseContext) => {
       const json = t.topicOf<unknown>('mixed', { codec: ['json', 'text', 'bytes'] });
       const bus = await t.connect({ topics: [json] });
       const seen: unknown[] = [];
-      const consumer = await t.consume(bus, json, { group: t.group('inventory') }, ({ payload }) => void seen.push(payload));
+      const consumer = await t.consume(
+        bus,
+        json,
+        { group: t.group('inventory') },
+        ({ payload }) => void seen.push(payload),
+      );
       const payloads = [{ a: 1 }, 'text', everyByte] as const;
       for (const [index, codec] of (['json', 'text', 'bytes'] as const).entries()) {
         // Another program, which declares the topic with one codec.
@@ -130,11 +157,20 @@ export const bodiesArrive: readonly ConformanceCase[] = [
       const writer = await t.connect({ topics: [old] });
       const reader = await t.connect();
       const seen: unknown[] = [];
-      const consumer = await t.consume(reader, newer as never, { group: t.group('inventory') }, ({ payload }) => void seen.push(payload));
+      const consumer = await t.consume(
+        reader,
+        newer as never,
+        { group: t.group('inventory') },
+        ({ payload }) => void seen.push(payload),
+      );
       for (let n = 1; n <= 20; n++) await writer.publish(old, { n });
       await t.until(() => consumer.distinct >= 20, 'all are delivered');
       t.equal(seen.length, 20, 'payloads');
-      t.equal(seen.every((one) => (one as { unit?: string }).unit === 'piece'), true, 'every payload has the default');
+      t.equal(
+        seen.every((one) => (one as { unit?: string }).unit === 'piece'),
+        true,
+        'every payload has the default',
+      );
     },
   },
 ];
@@ -148,7 +184,10 @@ const hasUnit: StandardSchema<{ n: number; unit: string }, { n: number }> = sche
 });
 
 /** Headers that fit this broker. */
-export function fitting(t: CaseContext, wanted: readonly (readonly [string, HeaderValue])[]): [string, HeaderValue][][] {
+export function fitting(
+  t: CaseContext,
+  wanted: readonly (readonly [string, HeaderValue])[],
+): [string, HeaderValue][][] {
   const { count, bytes } = t.supports.publish.headers;
   const messages: [string, HeaderValue][][] = [];
   let room = 0;

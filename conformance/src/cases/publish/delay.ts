@@ -27,12 +27,19 @@ export const delay: readonly ConformanceCase[] = [
       const lateness = allowance(t);
       const unit = Math.max(1, t.supports.publish.delay.granularity);
       const delays = [2_400, 1_700, 900, 350, 100, 1].map((ms) => Math.max(unit, ms));
-      const publishes = delays.flatMap((ms) => Array.from({ length: 15 }, () => t.publish(bus, orders, null, { delay: ms })));
+      const publishes = delays.flatMap((ms) =>
+        Array.from({ length: 15 }, () => t.publish(bus, orders, null, { delay: ms })),
+      );
       const plain = t.load(bus, orders, { each: 20 });
       await Promise.all([...publishes, plain]);
       await t.until(() => consumer.distinct >= 110, 'all are delivered', { total: 30_000 });
       await t.sentinel(bus, orders, [consumer]);
-      return t.judge(delayed({ lateness: lateness() }), duplicated({ forbidden: true }), lost(), guard({ confirmed: 110 }));
+      return t.judge(
+        delayed({ lateness: lateness() }),
+        duplicated({ forbidden: true }),
+        lost(),
+        guard({ confirmed: 110 }),
+      );
     },
   },
   {

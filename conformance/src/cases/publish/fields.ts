@@ -27,7 +27,22 @@ const odd: readonly (readonly [string, HeaderValue])[] = [
 ];
 
 const keys: readonly string[] = [
-  'plain', ' ', 'with space', 'a/b\\c', '日本語', '🎉', '%2F%', 'new\nline', '\0', '__proto__', 'k'.repeat(129), 'K', 'k', '0', '-1', '\u202e',
+  'plain',
+  ' ',
+  'with space',
+  'a/b\\c',
+  '日本語',
+  '🎉',
+  '%2F%',
+  'new\nline',
+  '\0',
+  '__proto__',
+  'k'.repeat(129),
+  'K',
+  'k',
+  '0',
+  '-1',
+  '\u202e',
 ];
 
 export const fieldsArrive: readonly ConformanceCase[] = [
@@ -52,7 +67,8 @@ export const fieldsArrive: readonly ConformanceCase[] = [
       const wanted = messages.flatMap((headers) => Object.keys(headers));
       t.equal(Object.keys(received).toSorted(), wanted.toSorted(), 'header names');
       for (const headers of messages)
-        for (const name of Object.keys(headers)) t.equal(plain(received[name]), plain(headers[name]), `header '${name}'`);
+        for (const name of Object.keys(headers))
+          t.equal(plain(received[name]), plain(headers[name]), `header '${name}'`);
       return t.judge(content(), lost(), guard({ confirmed: messages.length }));
     },
   },
@@ -71,10 +87,15 @@ export const fieldsArrive: readonly ConformanceCase[] = [
         Object.fromEntries(Array.from({ length: number }, (_, index) => [`h${index}`, String(index % 10)]));
       t.equal((await t.publish(bus, orders, null, { headers: of(many) })).status, 'confirmed', `${many} headers`);
       let confirmed = 1;
-      if (count !== null) await t.expectError(bus.publish(orders, stamp(t, 2), { headers: of(count + 1) }), 'too-large');
+      if (count !== null)
+        await t.expectError(bus.publish(orders, stamp(t, 2), { headers: of(count + 1) }), 'too-large');
       if (bytes !== null) {
         const value = 'v'.repeat(bytes - 1);
-        t.equal((await t.publish(bus, orders, null, { headers: { h: value } })).status, 'confirmed', `${bytes} bytes of headers`);
+        t.equal(
+          (await t.publish(bus, orders, null, { headers: { h: value } })).status,
+          'confirmed',
+          `${bytes} bytes of headers`,
+        );
         confirmed += 1;
         await t.expectError(bus.publish(orders, stamp(t, 3), { headers: { hh: value } }), 'too-large');
       }
@@ -93,7 +114,12 @@ export const fieldsArrive: readonly ConformanceCase[] = [
       const spread = t.topicOf<{ n: number }>('spread');
       const bus = await t.connect({ topics: [spread] });
       const seen = new Map<number, string | null>();
-      const consumer = await t.consume(bus, spread, { group: t.group('inventory') }, ({ key, payload }) => void seen.set(payload.n, key));
+      const consumer = await t.consume(
+        bus,
+        spread,
+        { group: t.group('inventory') },
+        ({ key, payload }) => void seen.set(payload.n, key),
+      );
       const all = [...keys, ''];
       await Promise.all(all.map((key, n) => bus.publish(spread, { n }, { key })));
       await bus.publish(spread, { n: -1 });
@@ -133,8 +159,11 @@ export const fieldsArrive: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders], config: { source: 'shop' } });
       const seen = new Map<string, { type: string | null; source: string | null; time: number }>();
-      const consumer = await t.consume(bus, orders, { group }, ({ id, type, source, time }) =>
-        void seen.set(id, { type, source, time: time.getTime() }),
+      const consumer = await t.consume(
+        bus,
+        orders,
+        { group },
+        ({ id, type, source, time }) => void seen.set(id, { type, source, time: time.getTime() }),
       );
       const ids = ['a', '0', '-', '~!@#$%^&*()', 'i'.repeat(255), 'A'];
       const times = [0, 1, 1_000, 1_600_000_000_123, Date.now(), 4_102_444_800_000];
@@ -146,7 +175,11 @@ export const fieldsArrive: readonly ConformanceCase[] = [
       const { id: made } = await bus.publish(orders, { n: 7 });
       await t.until(() => consumer.distinct > ids.length, 'all are delivered');
       for (const [n, id] of ids.entries())
-        t.equal(seen.get(id), { type: `order.n${n % 3}`, source: 'shop', time: times[n] }, `fields of ${id.slice(0, 20)}`);
+        t.equal(
+          seen.get(id),
+          { type: `order.n${n % 3}`, source: 'shop', time: times[n] },
+          `fields of ${id.slice(0, 20)}`,
+        );
       const own = seen.get(made);
       t.equal([own?.type, own?.source], ['order.n1', 'shop'], 'fields of a message without options');
       t.ok(own !== undefined && own.time >= began - 1 && own.time <= Date.now(), 'its time is that of its publish');
@@ -162,7 +195,8 @@ export const fieldsArrive: readonly ConformanceCase[] = [
     run: async (t: CaseContext) => {
       const text = t.topicOf<string>('text', { codec: 'text' });
       const bus = await t.connect({ topics: [text] });
-      const seen: { payload: string; id: string; header: HeaderValue | undefined; time: number; attempt: number }[] = [];
+      const seen: { payload: string; id: string; header: HeaderValue | undefined; time: number; attempt: number }[] =
+        [];
       await t.consume(bus, text, { group: t.group('inventory') }, ({ payload, id, headers, time }, { attempt }) => {
         seen.push({ payload, id, header: headers['x-own'], time: time.getTime(), attempt });
       });
@@ -172,8 +206,18 @@ export const fieldsArrive: readonly ConformanceCase[] = [
       await t.until(() => seen.length >= 2, 'both are delivered');
       t.equal(seen.map(({ payload }) => payload).toSorted(), ['one', 'two'], 'payloads');
       t.equal(new Set(seen.map(({ id }) => id)).size, 2, 'different ids');
-      t.equal(seen.map(({ header, attempt }) => [header, attempt]), [['yes', 1], ['yes', 1]], 'header and attempt');
-      t.ok(seen.every(({ time }) => Math.abs(time - Date.now()) < 3_600_000), 'the times are of now');
+      t.equal(
+        seen.map(({ header, attempt }) => [header, attempt]),
+        [
+          ['yes', 1],
+          ['yes', 1],
+        ],
+        'header and attempt',
+      );
+      t.ok(
+        seen.every(({ time }) => Math.abs(time - Date.now()) < 3_600_000),
+        'the times are of now',
+      );
     },
   },
 ];
@@ -182,6 +226,9 @@ function plain(value: HeaderValue | undefined): unknown {
   return value instanceof Uint8Array ? ['bytes', ...value] : value;
 }
 
-function stamp(t: { readonly run: string; readonly id: string }, seq: number): { run: string; case: string; key: null; seq: number } {
+function stamp(
+  t: { readonly run: string; readonly id: string },
+  seq: number,
+): { run: string; case: string; key: null; seq: number } {
   return { run: t.run, case: t.id, key: null, seq };
 }

@@ -23,7 +23,10 @@ export const invalid: readonly ConformanceCase[] = [
       for (const publish of [bus.publish(text, 'x'.repeat(mostText + 1)), bus.publish(bytes, binary)]) {
         const error = await t.expectError(publish, 'too-large');
         t.equal('outcome' in error && error.outcome, 'rejected', 'its outcome');
-        t.ok(error.message.includes(String(mostText)) || error.message.includes(String(mostBinary)), `it names the limit: ${error.message}`);
+        t.ok(
+          error.message.includes(String(mostText)) || error.message.includes(String(mostBinary)),
+          `it names the limit: ${error.message}`,
+        );
       }
       nothingSent(t);
       await bus.publish(text, 'small');
@@ -33,12 +36,21 @@ export const invalid: readonly ConformanceCase[] = [
   {
     id: 'P5.invalid-headers',
     guarantees: ['P5', 'P4'],
-    title: "Headers that are reserved, or no strings or bytes, are refused with a typed error; nothing is sent.",
+    title: 'Headers that are reserved, or no strings or bytes, are refused with a typed error; nothing is sent.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders] });
-      const names = ['waybill-id', 'waybill-attempt', 'Waybill-Group', 'WAYBILL-', 'content-type', 'Content-Type', '', 'n'.repeat(256)];
+      const names = [
+        'waybill-id',
+        'waybill-attempt',
+        'Waybill-Group',
+        'WAYBILL-',
+        'content-type',
+        'Content-Type',
+        '',
+        'n'.repeat(256),
+      ];
       const values = [1, null, undefined, {}, [], true, new Date(0), new ArrayBuffer(1)];
       const bad = [
         ...names.map((name) => ({ headers: { [name]: 'x' } })),
@@ -55,11 +67,14 @@ export const invalid: readonly ConformanceCase[] = [
   {
     id: 'P5.invalid-messages',
     guarantees: ['P5', 'P2'],
-    title: 'Payloads that do not match, bad ids, times, keys and options are refused with a typed error; nothing is sent.',
+    title:
+      'Payloads that do not match, bad ids, times, keys and options are refused with a typed error; nothing is sent.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
-      const strict = t.topicOf<{ n: number }>('strict', { schema: schemaOf((value) => ('n' in (value as object) ? null : 'n is missing')) });
+      const strict = t.topicOf<{ n: number }>('strict', {
+        schema: schemaOf((value) => ('n' in (value as object) ? null : 'n is missing')),
+      });
       const bytes = t.topicOf<Uint8Array>('bytes', { codec: 'bytes' });
       const bus = await t.connect({ topics: [orders, strict, bytes] });
       const options: unknown[] = [
@@ -77,11 +92,16 @@ export const invalid: readonly ConformanceCase[] = [
         { priority: 9 },
         { retries: 1 },
       ];
-      for (const option of options) await refused(t, bus.bus.publish(orders, stamp(t), option as PublishOptions), JSON.stringify(option));
+      for (const option of options)
+        await refused(t, bus.bus.publish(orders, stamp(t), option as PublishOptions), JSON.stringify(option));
       await refused(t, bus.bus.publish(strict, {} as { n: number }), 'a payload without n');
       await refused(t, bus.bus.publish(bytes, 'text' as unknown as Uint8Array), 'text for the bytes codec');
       await refused(t, bus.bus.publish(t.topicOf<unknown>('json'), undefined), 'undefined as JSON');
-      await refused(t, bus.bus.publish(t.topicOf<unknown>('json'), () => 1), 'a function as JSON');
+      await refused(
+        t,
+        bus.bus.publish(t.topicOf<unknown>('json'), () => 1),
+        'a function as JSON',
+      );
       nothingSent(t);
     },
   },
@@ -99,7 +119,11 @@ export const invalid: readonly ConformanceCase[] = [
           t.publish(bus, orders, null, index % 2 === 0 ? {} : { headers: { 'waybill-attempt': '3' } }),
         ),
       );
-      t.equal(outcomes.map(({ status }) => status), outcomes.map((_, index) => (index % 2 === 0 ? 'confirmed' : 'rejected')), 'outcomes');
+      t.equal(
+        outcomes.map(({ status }) => status),
+        outcomes.map((_, index) => (index % 2 === 0 ? 'confirmed' : 'rejected')),
+        'outcomes',
+      );
       await t.until(() => consumer.distinct >= 50, 'the good ones are delivered');
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(phantom(), lost(), guard({ confirmed: 50, rejected: 50 }));

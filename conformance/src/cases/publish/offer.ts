@@ -27,7 +27,8 @@ async function offering(t: CaseContext, overflow: DropPolicy, size: number, coun
   return { taken, arrived: numbers(consumer), drops: dropsOf(bus, samples), events };
 }
 
-const from = (first: number, last: number): number[] => Array.from({ length: last - first + 1 }, (_, index) => first + index);
+const from = (first: number, last: number): number[] =>
+  Array.from({ length: last - first + 1 }, (_, index) => first + index);
 
 export const offer: readonly ConformanceCase[] = [
   {
@@ -37,9 +38,17 @@ export const offer: readonly ConformanceCase[] = [
     cost: 'quick',
     run: async (t: CaseContext) => {
       const { taken, arrived, drops, events } = await offering(t, 'drop-newest', 10, 40);
-      t.equal(taken, from(1, 40).map((seq) => seq <= 10), 'what offer said');
+      t.equal(
+        taken,
+        from(1, 40).map((seq) => seq <= 10),
+        'what offer said',
+      );
       t.equal(arrived, from(1, 10), 'what arrived');
-      t.equal([drops, events], [{ 'drop-newest': 30 }, { 'drop-newest': 30 }], 'drops counted, by health and by events');
+      t.equal(
+        [drops, events],
+        [{ 'drop-newest': 30 }, { 'drop-newest': 30 }],
+        'drops counted, by health and by events',
+      );
       return t.judge(unexpected(), guard({ delivered: 10 }));
     },
   },
@@ -52,7 +61,11 @@ export const offer: readonly ConformanceCase[] = [
       const { taken, arrived, drops, events } = await offering(t, 'drop-oldest', 10, 40);
       t.equal(taken.includes(false), false, 'an offer was refused');
       t.equal(arrived, from(31, 40), 'what arrived');
-      t.equal([drops, events], [{ 'drop-oldest': 30 }, { 'drop-oldest': 30 }], 'drops counted, by health and by events');
+      t.equal(
+        [drops, events],
+        [{ 'drop-oldest': 30 }, { 'drop-oldest': 30 }],
+        'drops counted, by health and by events',
+      );
       return t.judge(unexpected(), guard({ delivered: 10 }));
     },
   },
@@ -66,16 +79,24 @@ export const offer: readonly ConformanceCase[] = [
       const kept = from(1, 140).filter((seq) => taken[seq - 1] === true);
       t.equal(taken.slice(0, 20).includes(false), false, 'something was dropped below half of the buffer');
       t.ok(kept.length > 20 && kept.length <= 40, `${kept.length} of 140 were kept; a buffer of 40 samples above 20`);
-      t.ok(kept.some((seq) => seq > 120), 'the last ones are sampled too');
+      t.ok(
+        kept.some((seq) => seq > 120),
+        'the last ones are sampled too',
+      );
       t.equal(arrived, kept, 'what arrived is what offer took');
-      t.equal(Object.values(drops).reduce((sum, count) => sum + count, 0), 140 - kept.length, 'drops counted');
+      t.equal(
+        Object.values(drops).reduce((sum, count) => sum + count, 0),
+        140 - kept.length,
+        'drops counted',
+      );
       return t.judge(unexpected(), guard({ delivered: 21 }));
     },
   },
   {
     id: 'P6.offer-is-for-best-effort',
     guarantees: ['P6', 'P5'],
-    title: 'An offer to a reliable topic, of something invalid or after close is refused and counted, and never throws.',
+    title:
+      'An offer to a reliable topic, of something invalid or after close is refused and counted, and never throws.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const reliable = t.topic('reliable');
@@ -85,14 +106,22 @@ export const offer: readonly ConformanceCase[] = [
       t.allowLog(/offer to/);
       t.equal(bus.offer(reliable, numbered(t, 1)), false, 'an offer to a reliable topic');
       t.equal(dropsOf(bus, reliable), { failed: 1 }, 'its drops');
-      t.equal(bus.offer(samples, numbered(t, 1), { headers: { 'waybill-id': 'x' } }), false, 'an offer of something invalid');
+      t.equal(
+        bus.offer(samples, numbered(t, 1), { headers: { 'waybill-id': 'x' } }),
+        false,
+        'an offer of something invalid',
+      );
       t.equal(bus.offer(samples, numbered(t, 2)), true, 'a good offer');
       await t.until(() => consumer.distinct >= 1, 'the good one is delivered');
       await t.sentinel(bus, samples, [consumer]);
       t.equal(numbers(consumer), [2], 'what arrived');
       await bus.close();
       t.equal(bus.offer(samples, numbered(t, 3)), false, 'an offer after close');
-      t.equal(t.history.of('send').some(({ topic }) => topic === reliable.name), false, 'something was sent to the reliable topic');
+      t.equal(
+        t.history.of('send').some(({ topic }) => topic === reliable.name),
+        false,
+        'something was sent to the reliable topic',
+      );
     },
   },
   {

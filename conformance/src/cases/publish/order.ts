@@ -35,7 +35,9 @@ export const publishOrder: readonly ConformanceCase[] = [
       const troubled = new Map<string, number>();
       let refusals = 0;
       const wrap = intercepting(async (messages, send) => {
-        const trouble = messages.findIndex(({ key }) => key !== null && (troubled.get(key) ?? 0) < 2 && t.random.chance(0.2));
+        const trouble = messages.findIndex(
+          ({ key }) => key !== null && (troubled.get(key) ?? 0) < 2 && t.random.chance(0.2),
+        );
         if (trouble < 0) return send(messages);
         const key = messages[trouble]?.key ?? '';
         const count = (troubled.get(key) ?? 0) + 1;
@@ -87,7 +89,12 @@ export const publishOrder: readonly ConformanceCase[] = [
       t.equal(all.filter(({ status }) => status !== 'confirmed').length, 0, 'publishes that did not end confirmed');
       await t.until(() => consumer.distinct >= all.length, 'all are delivered');
       await t.sentinel(bus, orders, [consumer]);
-      return t.judge(reordered({ hold: false }), lost(), pending(), guard({ confirmed: 500, faults: 4, busyAtFault: true }));
+      return t.judge(
+        reordered({ hold: false }),
+        lost(),
+        pending(),
+        guard({ confirmed: 500, faults: 4, busyAtFault: true }),
+      );
     },
   },
   {
@@ -111,7 +118,8 @@ export const publishOrder: readonly ConformanceCase[] = [
   {
     id: 'P3.followers-of-a-failed-message',
     guarantees: ['P3', 'P2'],
-    title: 'When a message of a key is refused, those of its key already accepted behind it end with code order, unsent.',
+    title:
+      'When a message of a key is refused, those of its key already accepted behind it end with code order, unsent.',
     needs,
     cost: 'quick',
     run: async (t: CaseContext) => {
@@ -119,7 +127,9 @@ export const publishOrder: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders], wrap: refusing('k1', 1) });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       const all = await t.load(bus, orders, { keys: 8, each: 20, concurrency: 160 });
-      const said = all.map((outcome) => (outcome.status === 'confirmed' ? 'ok' : `${outcome.status} ${outcome.error.code}`));
+      const said = all.map((outcome) =>
+        outcome.status === 'confirmed' ? 'ok' : `${outcome.status} ${outcome.error.code}`,
+      );
       const ofKey = said.filter((_, index) => index % 8 === 0);
       t.equal(ofKey, ['rejected denied', ...Array.from({ length: 19 }, () => 'rejected order')], 'outcomes of the key');
       t.equal(said.filter((one) => one === 'ok').length, 140, 'confirmed messages of other keys');
@@ -141,7 +151,9 @@ export const publishOrder: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders], wrap: refusing('k1', 1) });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       const all = await t.load(bus, orders, { keys: 8, each: 20, concurrency: 160 });
-      const failed = all.flatMap((outcome) => (outcome.status === 'confirmed' ? [] : [`${outcome.seq} ${outcome.error.code}`]));
+      const failed = all.flatMap((outcome) =>
+        outcome.status === 'confirmed' ? [] : [`${outcome.seq} ${outcome.error.code}`],
+      );
       t.equal(failed, ['1 denied'], 'what was not confirmed');
       await t.until(() => consumer.distinct >= 159, 'the others are delivered');
       await t.sentinel(bus, orders, [consumer]);
@@ -183,7 +195,8 @@ export const publishOrder: readonly ConformanceCase[] = [
   {
     id: 'P3.late-copy-of-an-unknown-send',
     guarantees: ['P3', 'E1'],
-    title: 'A second copy of a send whose answer was lost disturbs no order, and an idempotent consumer does not see it.',
+    title:
+      'A second copy of a send whose answer was lost disturbs no order, and an idempotent consumer does not see it.',
     needs,
     cost: 'fault',
     faults: ['unknown-outcome'],

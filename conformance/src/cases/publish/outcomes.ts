@@ -34,7 +34,9 @@ export const outcomes: readonly ConformanceCase[] = [
       const payloads = [good[0], huge, good[1], invalid, ...good.slice(2), huge, invalid] as readonly Line[];
       const results = await bus.publishMany(orders, payloads);
       t.equal(
-        results.map((result) => (result.status === 'confirmed' ? 'confirmed' : `${result.status} ${result.error.code}`)),
+        results.map((result) =>
+          result.status === 'confirmed' ? 'confirmed' : `${result.status} ${result.error.code}`,
+        ),
         payloads.map((payload) =>
           payload === huge ? 'rejected too-large' : payload === invalid ? 'rejected invalid' : 'confirmed',
         ),
@@ -147,7 +149,9 @@ export const outcomes: readonly ConformanceCase[] = [
       }
       await t.until(() => consumer.distinct >= 120, 'all are delivered');
       await t.sentinel(bus, orders, [consumer]);
-      const sent = t.history.of('send').flatMap(({ ids, sendIds }) => ids.map((id, index) => `${id} ${sendIds[index]}`));
+      const sent = t.history
+        .of('send')
+        .flatMap(({ ids, sendIds }) => ids.map((id, index) => `${id} ${sendIds[index]}`));
       t.ok(sent.length > new Set(sent).size, 'no send was repeated under its sendId');
       // Where the broker knows the sendId it stores each once.
       const forbidden = t.supports.publish.dedup.by !== 'refused';
@@ -174,7 +178,10 @@ export const outcomes: readonly ConformanceCase[] = [
       const most = Math.max(...sends.map(({ ids }) => ids.length));
       t.ok(most <= messages, `a batch of ${most} messages was sent; allowed: ${messages}`);
       const allowed = Math.floor(bytes / size);
-      t.ok(most <= Math.max(1, allowed), `a batch of ${most} messages of ${size} bytes was sent; allowed: ${bytes} bytes`);
+      t.ok(
+        most <= Math.max(1, allowed),
+        `a batch of ${most} messages of ${size} bytes was sent; allowed: ${bytes} bytes`,
+      );
       if (messages > 1 && allowed > 1)
         t.ok(sends.length <= total / 2, `${total} messages went in ${sends.length} calls: no batches were made`);
       t.measure('largestBatch', most);

@@ -36,7 +36,8 @@ export const restarts: readonly ConformanceCase[] = [
   {
     id: 'P1.restarts-under-load',
     guarantees: ['P1', 'L1'],
-    title: 'A broker restarted twice under many publishers loses nothing that it confirmed, and no publish is left open.',
+    title:
+      'A broker restarted twice under many publishers loses nothing that it confirmed, and no publish is left open.',
     cost: 'fault',
     faults: ['restart'],
     timeout: 300_000,
@@ -57,11 +58,7 @@ export const restarts: readonly ConformanceCase[] = [
       }
       await t.within(load, 'every publish has an outcome', 120_000);
       await t.drainAll(orders, [group]);
-      return t.judge(
-        lost({ since: 'all' }),
-        pending(),
-        guard({ confirmed: total / 2, faults: 2, busyAtFault: true }),
-      );
+      return t.judge(lost({ since: 'all' }), pending(), guard({ confirmed: total / 2, faults: 2, busyAtFault: true }));
     },
   },
   {
@@ -183,11 +180,20 @@ export const restarts: readonly ConformanceCase[] = [
       const first = await t.load(bus, orders, { each: 1 });
       t.equal(first[0]?.status, 'unknown', 'outcome of the one that was sent into the stall');
       const outcomes = await t.load(bus, orders, { each: 200 });
-      t.equal(outcomes.some(({ status }) => status === 'confirmed'), false, 'something was confirmed in the stall');
+      t.equal(
+        outcomes.some(({ status }) => status === 'confirmed'),
+        false,
+        'something was confirmed in the stall',
+      );
       await heal();
       await t.load(bus, orders, { each: 20 });
       await t.drainAll(orders, [group]);
-      return t.judge(phantomIfAny(outcomes.some(({ status }) => status === 'rejected')), recovered(), lost({ since: 'all' }), guard({ confirmed: 40, unknown: 1 }));
+      return t.judge(
+        phantomIfAny(outcomes.some(({ status }) => status === 'rejected')),
+        recovered(),
+        lost({ since: 'all' }),
+        guard({ confirmed: 40, unknown: 1 }),
+      );
     },
   },
 ];

@@ -6,7 +6,8 @@ export const topologies: readonly ConformanceCase[] = [
   {
     id: 'P5.verify-refuses-a-missing-topic',
     guarantees: ['P5'],
-    title: "With topology 'verify' a missing topic is an error that names it, at connect and at first use; nothing is made.",
+    title:
+      "With topology 'verify' a missing topic is an error that names it, at connect and at first use; nothing is made.",
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
@@ -18,7 +19,14 @@ export const topologies: readonly ConformanceCase[] = [
       const refused = await t.expectError(bus.publish(orders, stamp), 'not-found');
       t.equal('outcome' in refused && refused.outcome, 'rejected', 'the outcome of a publish');
       await t.expectError(t.consume(bus, orders, { group: t.group('inventory') }), 'not-found');
-      t.equal(t.history.of('send').flatMap(({ outcomes }) => outcomes).includes('confirmed'), false, 'something was stored');
+      t.equal(
+        t.history
+          .of('send')
+          .flatMap(({ outcomes }) => outcomes)
+          .includes('confirmed'),
+        false,
+        'something was stored',
+      );
       // Had any of these made it, it would be there now.
       await t.expectError(t.connect({ topics: [orders], config }), 'not-found');
       await t.connect({ topics: [orders] });
@@ -35,7 +43,9 @@ export const topologies: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const bus = await t.connect({ config: { topology: 'none', publish: { timeout: '3s' } } });
       const outcomes = await t.load(bus, orders, { each: 5 });
-      const said = outcomes.map((one) => (one.status === 'confirmed' ? 'confirmed' : `${one.status} ${one.error.code}`));
+      const said = outcomes.map((one) =>
+        one.status === 'confirmed' ? 'confirmed' : `${one.status} ${one.error.code}`,
+      );
       t.equal([...new Set(said)], ['rejected not-found'], 'outcomes');
       await t.expectError(t.connect({ topics: [orders], config: { topology: 'verify' } }), 'not-found');
       await t.connect({ topics: [orders] });

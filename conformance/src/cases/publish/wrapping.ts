@@ -41,7 +41,10 @@ export class Latch {
 }
 
 /** Holds every publish up until the latch opens; `waiting` counts the messages in calls that are held. */
-export function holding(latch: Latch): { readonly wrap: (adapter: Adapter) => Adapter; readonly waiting: () => number } {
+export function holding(latch: Latch): {
+  readonly wrap: (adapter: Adapter) => Adapter;
+  readonly waiting: () => number;
+} {
   let waiting = 0;
   const wrap = intercepting(async (messages, send) => {
     waiting += messages.length;

@@ -25,7 +25,11 @@ export const exactAttempts: readonly ConformanceCase[] = [
       await t.until(() => consumer.returned >= 20, 'the others are handled');
       await t.sentinel(bus, orders, [consumer]);
       const letters = await deadLetters(t, bus, orders, group);
-      t.equal(letters.map((one) => one.attempts), letters.map(() => limit), 'attempts in the dead letters');
+      t.equal(
+        letters.map((one) => one.attempts),
+        letters.map(() => limit),
+        'attempts in the dead letters',
+      );
       t.equal(letters.length, 10, 'dead letters');
       const threw = 10 * limit + (limit > 1 ? 10 : 0);
       t.equal(consumer.threw, threw, 'handler runs that failed');
@@ -60,7 +64,11 @@ export const exactAttempts: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 30 });
       await t.until(() => dead.length >= 10 && consumer.returned >= 21, 'all are handled or dead-lettered');
       await t.sentinel(bus, orders, [consumer]);
-      t.equal(dead.map((one) => one.attempts), dead.map(() => 5), 'attempts of those dead-lettered');
+      t.equal(
+        dead.map((one) => one.attempts),
+        dead.map(() => 5),
+        'attempts of those dead-lettered',
+      );
       t.equal(dead.length, 10, 'messages that were dead-lettered');
       t.equal(consumer.threw, 10 * 5 + 11 * 3, 'handler runs that failed');
       return t.judge(attempts({ expected: 5 }), duplicated({ forbidden: true }), lost(), guard({ confirmed: 31 }));
@@ -87,7 +95,9 @@ export const exactAttempts: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [consumer]);
       t.equal(consumer.count, 20, 'handler runs');
       const codes = (await deadLetters(t, bus, orders, group)).map((one) => one.code).toSorted();
-      const expected = ['customer-unknown', 'dead-letter', 'non-retryable'].flatMap((code) => Array.from({ length: 5 }, () => code));
+      const expected = ['customer-unknown', 'dead-letter', 'non-retryable'].flatMap((code) =>
+        Array.from({ length: 5 }, () => code),
+      );
       t.equal(codes, expected, 'codes of the dead letters');
       return t.judge(attempts({ expected: 1 }), lost(), guard({ confirmed: 20, threw: 15 }));
     },
@@ -95,7 +105,8 @@ export const exactAttempts: readonly ConformanceCase[] = [
   {
     id: 'R1.given-up-without-dead-letter',
     guarantees: ['R1'],
-    title: 'Without a dead-letter topic a message is dropped and counted after its last attempt, or stops the subscription unsettled.',
+    title:
+      'Without a dead-letter topic a message is dropped and counted after its last attempt, or stops the subscription unsettled.',
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');
@@ -110,20 +121,44 @@ export const exactAttempts: readonly ConformanceCase[] = [
       };
       const missing = { group: t.group('unsaid'), deadLetter: false };
       await t.expectError(() => t.consume(bus, orders, missing), 'invalid');
-      const dropping = await t.consume(bus, orders, { group: drops, retry, deadLetter: false, onExhausted: 'drop' }, fails);
-      const stopping = await t.consume(bus, orders, { group: stops, retry, deadLetter: false, onExhausted: 'stop' }, fails);
+      const dropping = await t.consume(
+        bus,
+        orders,
+        { group: drops, retry, deadLetter: false, onExhausted: 'drop' },
+        fails,
+      );
+      const stopping = await t.consume(
+        bus,
+        orders,
+        { group: stops, retry, deadLetter: false, onExhausted: 'stop' },
+        fails,
+      );
       await t.load(bus, orders, { each: 10 });
-      await t.until(() => dropped.length > 0 && stopped.length > 0, 'one message is dropped, one stops its subscription');
+      await t.until(
+        () => dropped.length > 0 && stopped.length > 0,
+        'one message is dropped, one stops its subscription',
+      );
       await t.sentinel(bus, orders, [dropping]);
-      t.equal(dropped.map((one) => [one.group, one.reason, one.count]), [[drops, 'exhausted', 1]], 'what was dropped');
+      t.equal(
+        dropped.map((one) => [one.group, one.reason, one.count]),
+        [[drops, 'exhausted', 1]],
+        'what was dropped',
+      );
       t.equal([dropping.threw, dropping.distinct], [3, 10], 'failed runs and messages where one is dropped');
       t.equal([stopping.threw, stopped[0]?.group], [3, stops], 'failed runs where one stops the subscription');
       t.equal(t.history.of('send').filter((one) => one.kind === 'dead-letter').length, 0, 'dead letters');
       await t.until(() => stopping.subscription.status === 'closed', 'the stopped subscription has ended');
       // It was kept: whoever comes next gets it.
       const next = await t.consume(await t.connect(), orders, { group: stops });
-      await t.until(() => next.deliveries.some((one) => one.seq === 5), 'the message comes again to the next subscription');
-      return t.judge(attempts({ durable: t.supports.settle.nack.attempts }), lost(), guard({ confirmed: 10, threw: 6 }));
+      await t.until(
+        () => next.deliveries.some((one) => one.seq === 5),
+        'the message comes again to the next subscription',
+      );
+      return t.judge(
+        attempts({ durable: t.supports.settle.nack.attempts }),
+        lost(),
+        guard({ confirmed: 10, threw: 6 }),
+      );
     },
   },
   {
@@ -182,7 +217,11 @@ export const exactAttempts: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [consumer]);
       t.equal(consumer.threw, 4 * limit, 'handler runs that failed');
       const codes = (await deadLetters(t, bus, orders, group)).map((one) => `${one.code} ${one.attempts}`);
-      t.equal(codes, Array.from({ length: 4 }, () => `exhausted ${limit}`), 'dead letters: by core, none by the broker');
+      t.equal(
+        codes,
+        Array.from({ length: 4 }, () => `exhausted ${limit}`),
+        'dead letters: by core, none by the broker',
+      );
       return t.judge(attempts({ expected: limit }), duplicated({ forbidden: true }), lost());
     },
   })),

@@ -12,7 +12,8 @@ const timerLateness = 400;
 function pauses(policy: BackoffPolicy, attempt: number): { low: number; high: number } {
   const { jitter } = policy;
   const max = policy.kind === 'fixed' ? Number.POSITIVE_INFINITY : policy.max;
-  const middle = policy.kind === 'fixed' ? policy.delay : Math.min(max, policy.initial * policy.factor ** (attempt - 1));
+  const middle =
+    policy.kind === 'fixed' ? policy.delay : Math.min(max, policy.initial * policy.factor ** (attempt - 1));
   return { low: Math.floor(middle * (1 - jitter)), high: Math.ceil(Math.min(max, middle * (1 + jitter))) };
 }
 
@@ -76,7 +77,10 @@ export const backoffBounds: readonly ConformanceCase[] = [
       t.measure('jitterShortest', shortest);
       t.measure('jitterLongest', longest);
       // Of 100 even draws none in the first or the last quarter: once in 10^12 runs.
-      t.ok(shortest < low + (high - low) / 4 + t.scaled(100), `the shortest pause (${shortest.toFixed(0)} ms) is near ${low} ms`);
+      t.ok(
+        shortest < low + (high - low) / 4 + t.scaled(100),
+        `the shortest pause (${shortest.toFixed(0)} ms) is near ${low} ms`,
+      );
       t.ok(longest > high - (high - low) / 4, `the longest pause (${longest.toFixed(0)} ms) is near ${high} ms`);
       return t.judge(backoff({ bounds: () => ({ low, high: high + t.scaled(timerLateness) }) }), attempts(), lost());
     },
@@ -91,7 +95,11 @@ export const backoffBounds: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
-      const retry = { attempts: 3, backoff: exponential({ initial: 400, factor: 2, jitter: 0.1 }), mode: 'requeue' } as const;
+      const retry = {
+        attempts: 3,
+        backoff: exponential({ initial: 400, factor: 2, jitter: 0.1 }),
+        mode: 'requeue',
+      } as const;
       const consumer = await t.consume(bus, orders, { group, retry, concurrency: 20 }, (_message, { attempt }) => {
         if (attempt <= 2) throw new Error('not yet');
       });
@@ -125,7 +133,11 @@ export const backoffBounds: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [consumer]);
       t.equal(consumer.threw, 15, 'handler runs that failed');
       const letters = await deadLetters(t, bus, orders, group);
-      t.equal(letters.map((one) => [one.code, one.attempts]), letters.map(() => ['exhausted', 3]), 'dead letters');
+      t.equal(
+        letters.map((one) => [one.code, one.attempts]),
+        letters.map(() => ['exhausted', 3]),
+        'dead letters',
+      );
       const bounds = (): { low: number; high: number } => ({ low: 250, high: 250 + t.scaled(timerLateness) });
       return t.judge(backoff({ bounds }), attempts({ expected: 3 }), lost(), guard({ threw: 15 }));
     },
@@ -133,13 +145,17 @@ export const backoffBounds: readonly ConformanceCase[] = [
   {
     id: 'R13.too-long-when-ordered',
     guarantees: ['R13', 'D6'],
-    title: 'On an ordered topic a RetryAfter longer than a message may be held is dead-lettered as such, not shortened.',
+    title:
+      'On an ordered topic a RetryAfter longer than a message may be held is dead-lettered as such, not shortened.',
     needs: { 'order.key': true },
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
-      const bus = await t.connect({ topics: [orders], wrap: (adapter) => withSupports(adapter, held(adapter.supports, 2_000)) });
+      const bus = await t.connect({
+        topics: [orders],
+        wrap: (adapter) => withSupports(adapter, held(adapter.supports, 2_000)),
+      });
       const dead = heard(bus, 'dead-lettered');
       const retry = { attempts: 3, backoff: fixed(10) };
       const consumer = await t.consume(bus, orders, { group, retry, lease: '1s' }, ({ payload }, { attempt }) => {
@@ -150,7 +166,11 @@ export const backoffBounds: readonly ConformanceCase[] = [
       await t.until(() => dead.length >= 5, 'five messages are dead-lettered');
       await t.sentinel(bus, orders, [consumer]);
       const letters = await deadLetters(t, bus, orders, group);
-      t.equal(letters.map((one) => [one.code, one.attempts]), letters.map(() => ['retry-too-long', 1]), 'dead letters');
+      t.equal(
+        letters.map((one) => [one.code, one.attempts]),
+        letters.map(() => ['retry-too-long', 1]),
+        'dead letters',
+      );
       return t.judge(attempts(), lost(), guard({ threw: 10, confirmed: 20 }));
     },
   },

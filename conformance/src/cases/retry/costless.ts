@@ -30,7 +30,12 @@ export const costsNoAttempt: readonly ConformanceCase[] = [
       await t.until(() => last.distinct >= 32, 'the rest arrives');
       await t.sentinel(bus, orders, [last]);
       t.equal(new Set(t.history.deliveries.map((run) => run.attempt)), new Set([1]), 'attempts');
-      return t.judge(attempts(), duplicated({ forbidden: t.supports.settle.repeats === 'never' }), lost(), guard({ returned: 40 }));
+      return t.judge(
+        attempts(),
+        duplicated({ forbidden: t.supports.settle.repeats === 'never' }),
+        lost(),
+        guard({ returned: 40 }),
+      );
     },
   },
   {
@@ -58,9 +63,15 @@ export const costsNoAttempt: readonly ConformanceCase[] = [
       held.open();
       await t.until(() => old.running === 0, 'the late handlers end');
       const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group });
-      await t.until(() => next.distinct >= 4, 'the messages come again', { total: 30_000 + t.supports.deliver.redelivery.bound });
+      await t.until(() => next.distinct >= 4, 'the messages come again', {
+        total: 30_000 + t.supports.deliver.redelivery.bound,
+      });
       await t.sentinel(bus, orders, [next]);
-      t.equal(next.deliveries.map((one) => one.attempt), [1, 1, 1, 1], 'attempts at the next consumer');
+      t.equal(
+        next.deliveries.map((one) => one.attempt),
+        [1, 1, 1, 1],
+        'attempts at the next consumer',
+      );
       const acked = t.history.arrivals.filter((one) => one.consumer === old.name && one.ackedWall !== null);
       t.equal(acked.length, 0, 'deliveries that the late handlers have settled');
       return t.judge(attempts(), lost({ handled: true }), guard({ confirmed: 4 }));
@@ -92,7 +103,12 @@ export const costsNoAttempt: readonly ConformanceCase[] = [
       await t.until(() => consumer.returned >= 200, 'all are handled');
       await t.sentinel(bus, orders, [consumer]);
       t.equal(consumer.threw, 20, 'handler runs that failed');
-      return t.judge(attempts(), lost(), duplicated({ forbidden: t.supports.settle.repeats === 'never' }), guard({ returned: 200 }));
+      return t.judge(
+        attempts(),
+        lost(),
+        duplicated({ forbidden: t.supports.settle.repeats === 'never' }),
+        guard({ returned: 200 }),
+      );
     },
   },
   {
@@ -131,10 +147,15 @@ export const costsNoAttempt: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders] });
       const retry = { attempts: 5, backoff: fixed(20) };
       const consume = async (): Promise<Awaited<ReturnType<typeof t.consume>>> =>
-        t.consume(await t.connect({ topics: [orders] }), orders, { group, concurrency: 4, retry }, async ({ payload }, context) => {
-          await t.pass(1);
-          if (payload.seq % 7 === 0 && context.attempt === 1) throw new Error('only once');
-        });
+        t.consume(
+          await t.connect({ topics: [orders] }),
+          orders,
+          { group, concurrency: 4, retry },
+          async ({ payload }, context) => {
+            await t.pass(1);
+            if (payload.seq % 7 === 0 && context.attempt === 1) throw new Error('only once');
+          },
+        );
       const consumers = [await consume()];
       const flow = t.load(bus, orders, { keys: 24, each: 40, gap: 1 });
       const total = (): number => consumers.reduce((sum, one) => sum + one.count, 0);
@@ -144,10 +165,17 @@ export const costsNoAttempt: readonly ConformanceCase[] = [
         consumers.push(await consume());
       }
       await flow;
-      await t.until(() => new Set(consumers.flatMap((one) => one.deliveries.map(({ id }) => id))).size >= 24 * 40, 'all are delivered');
+      await t.until(
+        () => new Set(consumers.flatMap((one) => one.deliveries.map(({ id }) => id))).size >= 24 * 40,
+        'all are delivered',
+      );
       await t.sentinel(bus, orders, consumers);
       // A message may move while it waits for its second run; its count goes with it where the broker stores it.
-      return t.judge(attempts({ durable: t.supports.settle.nack.attempts }), lost(), guard({ confirmed: 960, threw: 100 }));
+      return t.judge(
+        attempts({ durable: t.supports.settle.nack.attempts }),
+        lost(),
+        guard({ confirmed: 960, threw: 100 }),
+      );
     },
   },
 ];

@@ -44,7 +44,10 @@ async function crashLoop(t: CaseContext, ordering: 'key' | 'none', keys: number)
   if (last === undefined) return t.fail('no consumer ever ran');
   await t.until(() => handled.size >= neighbours, 'its neighbours are handled', { total });
   await t.straggle();
-  const runs = lives.reduce((sum, { consumer }) => sum + consumer.deliveries.filter((one) => one.seq === killer).length, 0);
+  const runs = lives.reduce(
+    (sum, { consumer }) => sum + consumer.deliveries.filter((one) => one.seq === killer).length,
+    0,
+  );
   t.measure('livesTaken', lives.length - 1);
   t.equal(runs, lives.length - 1, 'handler runs of the killer, each of which killed');
   t.ok(runs >= 1 && runs <= maxDeliveries, `the killer ran ${runs} times; allowed: up to ${maxDeliveries}`);
@@ -58,7 +61,8 @@ export const crashLoops: readonly ConformanceCase[] = [
   {
     id: 'R10.killer-among-neighbours',
     guarantees: ['R10', 'D5'],
-    title: 'A message that kills its consumer every time is dead-lettered in the end, alone; its neighbours are handled.',
+    title:
+      'A message that kills its consumer every time is dead-lettered in the end, alone; its neighbours are handled.',
     needs: { 'settle.deliveryCount': true },
     cost: 'fault',
     faults: ['kill-consumer'],

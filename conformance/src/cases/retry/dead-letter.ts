@@ -27,7 +27,9 @@ function refusingDeadLetters(adapter: Adapter, refusing: () => boolean): Adapter
   return wrapped(adapter, {
     publish: (destination, messages, signal) => {
       if (destination.kind !== 'dead-letter' || !refusing()) return adapter.publish(destination, messages, signal);
-      return Promise.resolve(messages.map(() => ({ status: 'rejected', error: new Error('the dead-letter topic is full') })));
+      return Promise.resolve(
+        messages.map(() => ({ status: 'rejected', error: new Error('the dead-letter topic is full') })),
+      );
     },
   });
 }
@@ -36,11 +38,17 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
   {
     id: 'R5.record',
     guarantees: ['R5', 'P4'],
-    title: 'A dead letter has the body byte for byte, headers, key, id, type and time, and says who gave it up, when and why.',
+    title:
+      'A dead letter has the body byte for byte, headers, key, id, type and time, and says who gave it up, when and why.',
     cost: 'quick',
     run: async (t) => {
       const group = t.group('inventory');
-      const bytes: Topic<Uint8Array> = t.topicOf('bytes', { codec: 'bytes', key: () => 'k-1', ordering: 'none', type: 'order.made' });
+      const bytes: Topic<Uint8Array> = t.topicOf('bytes', {
+        codec: 'bytes',
+        key: () => 'k-1',
+        ordering: 'none',
+        type: 'order.made',
+      });
       const bus = await t.connect({ topics: [bytes], config: { source: 'conformance' } });
       const dead = heard(bus, 'dead-lettered');
       const retry = { attempts: 3, backoff: fixed(40) };
@@ -65,7 +73,10 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       t.equal(Buffer.from(letter.headers['binary'] as Uint8Array).toString('hex'), '00ff80', 'the binary header');
       t.equal([letter.topic, letter.group, letter.attempts], [bytes.name, group, 3], 'topic, group and attempts');
       t.equal([letter.error, letter.code], ['TypeError', 'exhausted'], 'error name and code');
-      t.ok(letter.message.includes('customer') && !letter.message.includes('\n'), `one line of message: '${letter.message}'`);
+      t.ok(
+        letter.message.includes('customer') && !letter.message.includes('\n'),
+        `one line of message: '${letter.message}'`,
+      );
       const [first, last] = [letter.firstFailure?.getTime() ?? 0, letter.lastFailure?.getTime() ?? 0];
       t.ok(before <= first && last <= after, 'the failures lie between the publish and now');
       t.ok(last - first >= 2 * 40 - 2, `first and last failure are two pauses apart (${last - first} ms)`);
@@ -96,7 +107,11 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
         return seq;
       });
       const all = Array.from({ length: 200 }, (_, index) => index + 1);
-      t.equal(found.toSorted((a, b) => a - b), all, 'the messages that have a dead letter');
+      t.equal(
+        found.toSorted((a, b) => a - b),
+        all,
+        'the messages that have a dead letter',
+      );
       return t.judge(attempts({ expected: 2 }), lost(), guard({ confirmed: 200 }));
     },
   },
@@ -120,7 +135,10 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       const { id } = await t.publish(bus, orders);
       await t.until(() => dead.length >= 1, 'the message is dead-lettered');
       const sends = t.history.of('send').filter((one) => one.kind === 'dead-letter');
-      t.ok(sends.some((one) => one.outcomes.includes('unknown')), 'the first confirmation was lost');
+      t.ok(
+        sends.some((one) => one.outcomes.includes('unknown')),
+        'the first confirmation was lost',
+      );
       t.ok(sends.length >= 2, 'it was sent again');
       t.equal(new Set(sends.flatMap((one) => one.ids)), new Set([id]), 'ids in the dead-letter topic');
       t.equal(new Set(sends.flatMap((one) => one.sendIds)).size, 1, 'different sends as the broker sees them');
@@ -132,7 +150,8 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
   {
     id: 'R6.no-ack-before-the-copy',
     guarantees: ['R6', 'O2'],
-    title: 'A message is acked only after its dead letter is confirmed; until then it stays and its failure to be copied is reported.',
+    title:
+      'A message is acked only after its dead letter is confirmed; until then it stays and its failure to be copied is reported.',
     cost: 'quick',
     run: async (t) => {
       const ordered = t.supports.order.key.by !== 'refused';
@@ -162,12 +181,15 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       if (ordered) t.equal(consumer.returned, others, 'followers that were handled before the dead letter was stored');
       t.equal([...copiedThenAcked(t).copied.keys()].length, 0, 'dead letters confirmed');
       refusing = false;
-      await t.until(() => dead.length >= givenUp, 'they are dead-lettered when the topic takes them again', { total: 40_000 });
+      await t.until(() => dead.length >= givenUp, 'they are dead-lettered when the topic takes them again', {
+        total: 40_000,
+      });
       await t.sentinel(publisher, orders, [consumer]);
       t.note(`${failed.length} copies failed`);
       const { copied, acked } = copiedThenAcked(t);
       t.equal(copied.size, givenUp, 'messages that were dead-lettered');
-      for (const [id, at] of copied) t.ok((acked.get(id) ?? Number.POSITIVE_INFINITY) >= at, `the ack of ${id} comes after its copy`);
+      for (const [id, at] of copied)
+        t.ok((acked.get(id) ?? Number.POSITIVE_INFINITY) >= at, `the ack of ${id} comes after its copy`);
       const orderly = ordered ? [reordered(), overlapped()] : [];
       return t.judge(attempts({ expected: 2 }), lost(), guard({ confirmed: 20 }), ...orderly);
     },
@@ -199,7 +221,9 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       await t.within(first.close(), 'the consumer closes', 10_000);
       const next = await t.connect({ topics: [orders] });
       const second = await t.consume(next, orders, { ...options, group });
-      await t.until(() => second.distinct >= 5, 'all come again', { total: 30_000 + t.supports.deliver.redelivery.bound });
+      await t.until(() => second.distinct >= 5, 'all come again', {
+        total: 30_000 + t.supports.deliver.redelivery.bound,
+      });
       t.equal((await deadLetters(t, next, orders, group)).length, 0, 'dead letters');
       return t.judge(lost({ handled: true }), guard({ confirmed: 5, threw: 10 }));
     },
@@ -222,7 +246,11 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       await t.until(() => dead.length >= 3, 'all are dead-lettered');
       const elsewhere = await t.connect();
       const letters = await deadLetters(t, elsewhere, topic<unknown>(orders.name), group);
-      t.equal(letters.map((one) => [one.topic, one.group]), letters.map(() => [orders.name, group]), 'their places');
+      t.equal(
+        letters.map((one) => [one.topic, one.group]),
+        letters.map(() => [orders.name, group]),
+        'their places',
+      );
       t.equal(letters.length, 3, 'dead letters');
     },
   },

@@ -18,7 +18,8 @@ export const failureEvents: readonly ConformanceCase[] = [
       const retry = { attempts: 3, backoff: fixed(10) };
       const consumer = await t.consume(bus, orders, { group, retry }, ({ id, payload }, { attempt }) => {
         if (payload.seq % 2 === 1) return;
-        const error = payload.seq % 4 === 0 ? new RangeError(`seq ${payload.seq}`) : new DeadLetter(`no ${payload.seq}`);
+        const error =
+          payload.seq % 4 === 0 ? new RangeError(`seq ${payload.seq}`) : new DeadLetter(`no ${payload.seq}`);
         thrown.set(`${id} ${attempt}`, error);
         throw error;
       });
@@ -32,7 +33,8 @@ export const failureEvents: readonly ConformanceCase[] = [
         t.ok(error !== undefined && one.error.raw === error, 'the event has the very error that was thrown');
         t.equal([one.topic, one.group, one.delay], [orders.name, group, 10], 'where, and how long until the next run');
       }
-      for (const one of dead) t.ok(one.error.raw === thrown.get(`${one.id} ${one.attempts}`), 'the last error is there');
+      for (const one of dead)
+        t.ok(one.error.raw === thrown.get(`${one.id} ${one.attempts}`), 'the last error is there');
       return t.judge(attempts(), lost(), guard({ threw: 20 }));
     },
   },
@@ -61,10 +63,21 @@ export const failureEvents: readonly ConformanceCase[] = [
       await t.until(() => consumer.returned >= 15, 'all that can be handled are');
       await t.sentinel(bus, orders, [consumer]);
       t.equal(consumer.threw, 5 * 3 + 5 * 2, 'failed runs');
-      t.equal(t.history.of('send').filter((one) => one.kind === 'dead-letter').flatMap((one) => one.ids).length, 5, 'dead letters');
+      t.equal(
+        t.history
+          .of('send')
+          .filter((one) => one.kind === 'dead-letter')
+          .flatMap((one) => one.ids).length,
+        5,
+        'dead letters',
+      );
       const said = errors.map((one) => one.where);
       t.equal(said.filter((where) => where.includes('retry')).length, 20, 'reports of the listener of retries');
-      t.equal(said.filter((where) => where.includes('dead-lettered')).length, 5, 'reports of the listener of dead letters');
+      t.equal(
+        said.filter((where) => where.includes('dead-lettered')).length,
+        5,
+        'reports of the listener of dead letters',
+      );
       return t.judge(attempts(), lost(), guard({ threw: 25 }));
     },
   },
@@ -89,8 +102,16 @@ export const failureEvents: readonly ConformanceCase[] = [
       await t.until(() => reader.count >= 12, 'what they published arrives');
       await t.sentinel(bus, results, [reader]);
       const found = reader.deliveries.map((one) => one.seq ?? 0).toSorted((a, b) => a - b);
-      t.equal(found, [101, 201, 202, 203, 301, 401, 402, 403, 501, 601, 602, 603], 'messages published by handler runs');
-      return t.judge(attempts({ topic: orders, expected: 3 }), lost({ topic: orders }), guard({ topic: orders, threw: 9 }));
+      t.equal(
+        found,
+        [101, 201, 202, 203, 301, 401, 402, 403, 501, 601, 602, 603],
+        'messages published by handler runs',
+      );
+      return t.judge(
+        attempts({ topic: orders, expected: 3 }),
+        lost({ topic: orders }),
+        guard({ topic: orders, threw: 9 }),
+      );
     },
   },
 ];

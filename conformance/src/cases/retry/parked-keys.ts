@@ -8,7 +8,8 @@ export const parkedKeys: readonly ConformanceCase[] = [
   {
     id: 'R11.followers-follow',
     guarantees: ['R11', 'R7', 'O2'],
-    title: 'Where a key is parked, messages behind a dead-lettered one follow it, and come back in order when redriven.',
+    title:
+      'Where a key is parked, messages behind a dead-lettered one follow it, and come back in order when redriven.',
     needs: { 'order.key': true, 'order.parkedKeys': true },
     by: 'order.parkedKeys',
     cost: 'quick',
@@ -43,7 +44,10 @@ export const parkedKeys: readonly ConformanceCase[] = [
         const group = t.group('inventory');
         const ask = (): Promise<unknown> => t.consume(bus, orders, { group, deadLetter: 'key' });
         const error = await t.expectError(ask, 'unsupported');
-        t.ok(error.message.includes(path) || path !== 'order.parkedKeys', `the refusal names ${path}: '${error.message}'`);
+        t.ok(
+          error.message.includes(path) || path !== 'order.parkedKeys',
+          `the refusal names ${path}: '${error.message}'`,
+        );
         t.ok(error.message.includes('order.parkedKeys'), `the refusal names order.parkedKeys: '${error.message}'`);
         t.equal(t.history.of('group.ready').filter((one) => one.group === group).length, 0, 'groups made');
       }

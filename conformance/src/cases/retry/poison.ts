@@ -63,7 +63,11 @@ function poisonCase(ordered: boolean): ConformanceCase {
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const dead = heard(bus, 'dead-lettered');
-      const consumer = await t.consume(bus, orders, { group, concurrency: 4, retry: { attempts: 5, backoff: fixed(500) } });
+      const consumer = await t.consume(bus, orders, {
+        group,
+        concurrency: 4,
+        retry: { attempts: 5, backoff: fixed(500) },
+      });
       const keys = ordered ? 3 : 0;
       await t.load(bus, orders, { keys, each: 5 });
       // Published behind the recorder's back: no handler may see them.
@@ -75,7 +79,11 @@ function poisonCase(ordered: boolean): ConformanceCase {
       t.equal(consumer.count, 10 * Math.max(1, keys), 'messages that reached the handler');
       t.equal(new Set(dead.map((one) => one.id)), new Set(ids), 'messages that were dead-lettered');
       const letters = await deadLetters(t, bus, orders, group);
-      t.equal(letters.map((one) => one.code), ids.map(() => 'poison'), 'codes');
+      t.equal(
+        letters.map((one) => one.code),
+        ids.map(() => 'poison'),
+        'codes',
+      );
       const bodies = letters.map((one) => Buffer.from(one.body).toString('hex')).toSorted();
       const expected = ['fffe007b', Buffer.from('{"cut off": ').toString('hex'), '', 'fffe007b'].toSorted();
       t.equal(bodies, expected, 'bodies of the dead letters');
@@ -105,16 +113,21 @@ export const poison: readonly ConformanceCase[] = [
       await t.sentinel(publisher, plain, [consumer]);
       t.equal(consumer.count, 30, 'messages that reached the handler');
       const letters = await deadLetters(t, bus, plain, group);
-      t.equal(letters.map((one) => one.code), letters.map(() => 'poison'), 'codes');
+      t.equal(
+        letters.map((one) => one.code),
+        letters.map(() => 'poison'),
+        'codes',
+      );
       t.equal(letters.length, 10, 'dead letters');
-      for (const { message } of letters) t.ok(message.includes('data must not be bad'), `the reason is there: '${message}'`);
+      for (const { message } of letters)
+        t.ok(message.includes('data must not be bad'), `the reason is there: '${message}'`);
       return t.judge(attempts(), lost({ except: (one) => (one.seq ?? 0) % 4 === 0 }), guard({ returned: 30 }));
     },
   })),
   {
     id: 'R8.forged-control',
     guarantees: ['R8', 'R1', 'R7'],
-    title: "Control headers that a stranger has written to a topic change nothing, and are counted.",
+    title: 'Control headers that a stranger has written to a topic change nothing, and are counted.',
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');
@@ -130,7 +143,11 @@ export const poison: readonly ConformanceCase[] = [
         wrap: (adapter) =>
           wrapped(adapter, {
             publish: (destination, messages, signal) =>
-              adapter.publish(destination, messages.map((message) => ({ ...message, control })), signal),
+              adapter.publish(
+                destination,
+                messages.map((message) => ({ ...message, control })),
+                signal,
+              ),
           }),
       });
       const bus = await t.connect({ topics: [orders] });
@@ -146,7 +163,11 @@ export const poison: readonly ConformanceCase[] = [
       t.equal(consumer.threw, 10, 'failed runs: attempts begin at 1 whatever the headers say');
       const letters = await deadLetters(t, bus, orders, group);
       const places = letters.map((one) => [one.topic, one.group, one.attempts, one.code]);
-      t.equal(places, letters.map(() => [orders.name, group, 2, 'exhausted']), 'what the dead letters say');
+      t.equal(
+        places,
+        letters.map(() => [orders.name, group, 2, 'exhausted']),
+        'what the dead letters say',
+      );
       t.equal((await bus.dlq(orders, group).redrive({ all: true })).redriven, 5, 'redriven');
       await t.until(() => dead.length >= 10, 'they come again to this group, and fail again');
       await t.sentinel(bus, orders, [consumer]);
@@ -165,7 +186,8 @@ export const poison: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders] });
       const dead = heard(bus, 'dead-lettered');
       const consumer = await t.consume(bus, orders, { group });
-      const stamp = (seq: number): Uint8Array => Buffer.from(JSON.stringify({ run: t.run, case: t.id, key: null, seq }));
+      const stamp = (seq: number): Uint8Array =>
+        Buffer.from(JSON.stringify({ run: t.run, case: t.id, key: null, seq }));
       const values = ['soon', '-1', '1e99', '9'.repeat(400)];
       for (const [index, value] of values.entries())
         await t.spy.put(orders.name, {
@@ -177,7 +199,11 @@ export const poison: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [consumer]);
       t.equal(consumer.count, 10, 'messages that reached the handler');
       const letters = await deadLetters(t, bus, orders, group);
-      t.equal(letters.map((one) => one.code), values.map(() => 'poison'), 'codes');
+      t.equal(
+        letters.map((one) => one.code),
+        values.map(() => 'poison'),
+        'codes',
+      );
     },
   },
 ];

@@ -30,7 +30,10 @@ async function standing(t: CaseContext, count: number): Promise<Standing> {
   });
   const other = await t.consume(bus, orders, { group: t.group('other') });
   await t.load(bus, orders, { each: count });
-  await t.until(() => dead.length >= count && other.distinct >= count, 'the one group gives all up, the other handles all');
+  await t.until(
+    () => dead.length >= count && other.distinct >= count,
+    'the one group gives all up, the other handles all',
+  );
   return { bus, orders, group, failing, other, dead, heal: () => (healed = true) };
 }
 
@@ -42,7 +45,8 @@ export const redriven: readonly ConformanceCase[] = [
   {
     id: 'R7.one-by-filter-all',
     guarantees: ['R7', 'D2'],
-    title: 'Dead letters go back one, by filter or all; they reach only the group that gave them up, with attempts reset.',
+    title:
+      'Dead letters go back one, by filter or all; they reach only the group that gave them up, with attempts reset.',
     cost: 'slow',
     run: async (t) => {
       const { bus, orders, group, failing, other, heal } = await standing(t, 10);
@@ -67,14 +71,19 @@ export const redriven: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [failing, other]);
       t.equal([failing.count, other.count], [10 * 2 + 10, 10], 'handler runs in the failing and in the other group');
       const again = failing.deliveries.filter((one) => one.nth === 3).map((one) => one.attempt);
-      t.equal(again, Array.from({ length: 10 }, () => 1), 'attempts after the redrive');
+      t.equal(
+        again,
+        Array.from({ length: 10 }, () => 1),
+        'attempts after the redrive',
+      );
       return t.judge(attempts(), unexpected(), lost(), guard({ confirmed: 10 }));
     },
   },
   {
     id: 'R7.again-and-again',
     guarantees: ['R7', 'E2', 'R1'],
-    title: 'A message that is redriven and fails again is dead-lettered again, also within a dedup window, as often as it takes.',
+    title:
+      'A message that is redriven and fails again is dead-lettered again, also within a dedup window, as often as it takes.',
     cost: 'slow',
     run: async (t) => {
       const { bus, orders, group, failing, dead, heal } = await standing(t, 3);
@@ -129,12 +138,17 @@ export const redriven: readonly ConformanceCase[] = [
         if (message.payload.seq % 5 === 0 && !healed) throw new Error('refused');
       };
       const consumers = [await t.consume(bus, orders, { group, retry, concurrency: 16 }, handler)];
-      consumers.push(await t.consume(await t.connect({ topics: [orders] }), orders, { group, retry, concurrency: 16 }, handler));
+      consumers.push(
+        await t.consume(await t.connect({ topics: [orders] }), orders, { group, retry, concurrency: 16 }, handler),
+      );
       await t.load(bus, orders, { keys: 8, each: 20 });
       const delivered = (): number => consumers.reduce((sum, one) => sum + one.count, 0);
       await t.until(() => delivered() >= 160, 'all are delivered');
       const letters = bus.dlq(orders, group);
-      await t.until(async () => (await deadLetters(t, bus, orders, group)).length >= 32, 'every fifth is dead-lettered');
+      await t.until(
+        async () => (await deadLetters(t, bus, orders, group)).length >= 32,
+        'every fifth is dead-lettered',
+      );
       healed = true;
       const flow = t.load(bus, orders, { keys: 8, each: 40, gap: 1 });
       t.equal(await letters.redrive({ all: true, rate: 400 }), { redriven: 32 }, 'redriven into the flow');
@@ -150,12 +164,19 @@ export const redriven: readonly ConformanceCase[] = [
   {
     id: 'R7.purge',
     guarantees: ['R7', 'L5'],
-    title: 'Purging empties the dead-letter topic and says how much went; a redrive that is not clear about what it wants is refused.',
+    title:
+      'Purging empties the dead-letter topic and says how much went; a redrive that is not clear about what it wants is refused.',
     cost: 'slow',
     run: async (t) => {
       const { bus, orders, group, failing } = await standing(t, 12);
       const letters = bus.dlq(orders, group);
-      for (const options of [{}, { all: false }, { all: true, id: 'x' }, { id: 'x', where: () => true }, { all: true, rate: 0 }])
+      for (const options of [
+        {},
+        { all: false },
+        { all: true, id: 'x' },
+        { id: 'x', where: () => true },
+        { all: true, rate: 0 },
+      ])
         await t.expectError(() => letters.redrive(options), 'invalid');
       t.equal((await deadLetters(t, bus, orders, group)).length, 12, 'dead letters after refused redrives');
       t.equal(await letters.purge(), { purged: 12 }, 'purged');

@@ -35,7 +35,12 @@ export const harmlessSettles: readonly ConformanceCase[] = [
       await t.sentinel(await t.connect({ topics: [orders] }), orders, [next]);
       t.equal(next.count, 0, 'messages that come again');
       const repeats = t.supports.settle.repeats;
-      return t.judge(lost(), duplicated({ forbidden: repeats === 'never' }), resettled({ repeats }), guard({ returned: 200 }));
+      return t.judge(
+        lost(),
+        duplicated({ forbidden: repeats === 'never' }),
+        resettled({ repeats }),
+        guard({ returned: 200 }),
+      );
     },
   },
   {
@@ -76,13 +81,18 @@ export const harmlessSettles: readonly ConformanceCase[] = [
       const next = await t.consume(await t.connect({ topics: [orders] }), orders, { group });
       await t.until(() => old.count + next.distinct >= 30, 'what was given back comes again', { total: 10_000 });
       await t.sentinel(publisher, orders, [next]);
-      return t.judge(lost(), duplicated({ forbidden: t.supports.settle.repeats === 'never' }), guard({ confirmed: 30 }));
+      return t.judge(
+        lost(),
+        duplicated({ forbidden: t.supports.settle.repeats === 'never' }),
+        guard({ confirmed: 30 }),
+      );
     },
   },
   {
     id: 'R9.after-reconnect',
     guarantees: ['R9', 'L1', 'D5'],
-    title: 'A handler that ends after its connection was lost settles nothing, harms nothing, and its message comes again.',
+    title:
+      'A handler that ends after its connection was lost settles nothing, harms nothing, and its message comes again.',
     cost: 'fault',
     faults: ['cut'],
     run: async (t) => {
@@ -102,7 +112,8 @@ export const harmlessSettles: readonly ConformanceCase[] = [
       await heal();
       held.open();
       const total = 30_000 + t.supports.deliver.redelivery.bound;
-      const settled = (): number => new Set(t.history.arrivals.filter((one) => one.ackedWall !== null).map((one) => one.id)).size;
+      const settled = (): number =>
+        new Set(t.history.arrivals.filter((one) => one.ackedWall !== null).map((one) => one.id)).size;
       await t.until(() => consumer.distinct >= 20, 'all are delivered', { total });
       if (t.supports.settle.mode === 'individual') await t.until(() => settled() >= 20, 'all are settled', { total });
       await t.sentinel(publisher, orders, [consumer]);
@@ -140,19 +151,27 @@ export const harmlessSettles: readonly ConformanceCase[] = [
       second.open();
       await t.until(() => old.count + next.count >= 8, 'all have come again');
       await t.load(publisher, orders, { each: 20 });
-      await t.until(() => new Set([...old.deliveries, ...next.deliveries].map(({ id }) => id)).size >= 24, 'others go on');
+      await t.until(
+        () => new Set([...old.deliveries, ...next.deliveries].map(({ id }) => id)).size >= 24,
+        'others go on',
+      );
       await t.sentinel(publisher, orders, [old, next]);
       const again = t.history.arrivals.filter((one) => one.settles.some((settle) => settle.result === 'lost'));
       t.note(`${again.length} settles came too late`);
-      return t.judge(lost({ handled: true }), resettled({ repeats: t.supports.settle.repeats }), guard({ faults: 1, busyAtFault: true }));
+      return t.judge(
+        lost({ handled: true }),
+        resettled({ repeats: t.supports.settle.repeats }),
+        guard({ faults: 1, busyAtFault: true }),
+      );
     },
   },
   {
     id: 'R9.by-a-stranger',
     guarantees: ['R9', 'D3'],
-    title: "A receipt that another consumer settles touches no message but its own.",
+    title: 'A receipt that another consumer settles touches no message but its own.',
     cost: 'quick',
-    declinedBy: ({ settle }) => (settle.mode === 'individual' ? null : 'a receipt settles all before it, by its nature'),
+    declinedBy: ({ settle }) =>
+      settle.mode === 'individual' ? null : 'a receipt settles all before it, by its nature',
     run: async (t) => {
       const orders = t.topic('orders');
       const group = t.group('inventory');
@@ -182,14 +201,20 @@ export const harmlessSettles: readonly ConformanceCase[] = [
       const held = gate();
       const retry = { attempts: 2, backoff: fixed(10) };
       const options = { group, concurrency: 3, prefetch: 6, retry };
-      const [one, two] = [await t.consume(mine, orders, options, () => held.opened), await t.consume(theirs, orders, options, () => held.opened)];
+      const [one, two] = [
+        await t.consume(mine, orders, options, () => held.opened),
+        await t.consume(theirs, orders, options, () => held.opened),
+      ];
       await t.load(publisher, orders, { each: 30 });
       await t.until(() => receipts.length >= 3 && one.running === 3 && two.running === 3, 'both are handling messages');
       const ack = strangersAck as AdapterSubscription['ack'] | null;
       if (ack === null) return t.fail('the second consumer has no subscription');
       await ack([...receipts]).catch(() => undefined);
       held.open();
-      await t.until(() => new Set([...one.deliveries, ...two.deliveries].map(({ id }) => id)).size >= 30, 'all are delivered');
+      await t.until(
+        () => new Set([...one.deliveries, ...two.deliveries].map(({ id }) => id)).size >= 30,
+        'all are delivered',
+      );
       await t.sentinel(publisher, orders, [one, two]);
       return t.judge(lost({ handled: true }), guard({ confirmed: 30 }));
     },

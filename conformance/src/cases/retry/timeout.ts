@@ -8,7 +8,8 @@ export const handlerTimeout: readonly ConformanceCase[] = [
   {
     id: 'R12.signal-and-attempt',
     guarantees: ['R12', 'R1'],
-    title: "A handler that outlasts its timeout is told by its signal, and its attempt has failed, whatever it returns.",
+    title:
+      'A handler that outlasts its timeout is told by its signal, and its attempt has failed, whatever it returns.',
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');
@@ -17,13 +18,18 @@ export const handlerTimeout: readonly ConformanceCase[] = [
       const dead = heard(bus, 'dead-lettered');
       const told: { arrival: number | null; nth: number; at: number; ms: number }[] = [];
       const retry = { attempts: 2, backoff: fixed(10) };
-      const consumer = await t.consume(bus, orders, { group, retry, timeout: 150 }, async ({ payload }, { signal }, run) => {
-        if (payload.seq % 2 === 1) return;
-        const began = t.now();
-        await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
-        told.push({ arrival: run.arrival, nth: run.nth, at: t.now(), ms: t.now() - began });
-        if (payload.seq % 4 === 0) throw signal.reason; // the others return: too late is too late
-      });
+      const consumer = await t.consume(
+        bus,
+        orders,
+        { group, retry, timeout: 150 },
+        async ({ payload }, { signal }, run) => {
+          if (payload.seq % 2 === 1) return;
+          const began = t.now();
+          await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+          told.push({ arrival: run.arrival, nth: run.nth, at: t.now(), ms: t.now() - began });
+          if (payload.seq % 4 === 0) throw signal.reason; // the others return: too late is too late
+        },
+      );
       await t.load(bus, orders, { each: 12 });
       await t.until(() => dead.length >= 6, 'those that take too long are dead-lettered');
       t.equal(consumer.count, 6 + 2 * 6, 'handler runs');
@@ -39,7 +45,11 @@ export const handlerTimeout: readonly ConformanceCase[] = [
       const runs = consumer.deliveries.filter((one) => (one.seq ?? 0) % 2 === 0).map((one) => one.attempt - one.nth);
       t.equal(new Set(runs), new Set([0]), 'attempts, each one more than the one before');
       const letters = await deadLetters(t, bus, orders, group);
-      t.equal(letters.map((one) => [one.code, one.attempts]), letters.map(() => ['exhausted', 2]), 'dead letters');
+      t.equal(
+        letters.map((one) => [one.code, one.attempts]),
+        letters.map(() => ['exhausted', 2]),
+        'dead letters',
+      );
       for (const { message } of letters) t.ok(message.includes('timeout'), `the dead letter says why: '${message}'`);
       return t.judge(lost(), guard({ confirmed: 12 }));
     },
@@ -80,7 +90,8 @@ export const handlerTimeout: readonly ConformanceCase[] = [
   {
     id: 'R12.until-the-lease-ends',
     guarantees: ['R12', 'D6'],
-    title: 'A message whose handler has run into its timeout and never ends comes again when its lease does, and not before.',
+    title:
+      'A message whose handler has run into its timeout and never ends comes again when its lease does, and not before.',
     needs: { lease: true },
     cost: 'slow',
     timeout: ({ lease, deliver }) => 30_000 + 4 * Math.max(1_000, lease.granularity) + deliver.redelivery.bound,
@@ -89,12 +100,21 @@ export const handlerTimeout: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const publisher = await t.connect({ topics: [orders] });
       const lease = Math.max(1_000, t.supports.lease.granularity);
-      const options = { group, lease, timeout: 100, concurrency: 4, drain: 200, retry: { attempts: 3, backoff: fixed(10) } };
+      const options = {
+        group,
+        lease,
+        timeout: 100,
+        concurrency: 4,
+        drain: 200,
+        retry: { attempts: 3, backoff: fixed(10) },
+      };
       t.allowLog(/lease/);
       const bus = await t.connect({ topics: [orders] });
       const lostLeases = heard(bus, 'lease-lost');
       const deaf = gate();
-      const old = await t.consume(bus, orders, options, (_message, _context, { nth }) => (nth === 1 ? deaf.opened : undefined));
+      const old = await t.consume(bus, orders, options, (_message, _context, { nth }) =>
+        nth === 1 ? deaf.opened : undefined,
+      );
       await t.load(publisher, orders, { each: 3 });
       await t.until(() => old.running === 3, 'all are being handled');
       const began = t.now();

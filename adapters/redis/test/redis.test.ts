@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { consuming } from './consuming.ts';
 import { faults } from './faults.ts';
+import { handOver } from './hand-over.ts';
 import { ordering } from './ordering.ts';
 import { publishing } from './publishing.ts';
 import { cleanUp, missing, raw, required, url } from './server.ts';
@@ -21,5 +22,6 @@ if (url === undefined && required) {
     topics();
     ordering();
     faults();
+    handOver();
   });
 }

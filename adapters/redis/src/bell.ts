@@ -33,8 +33,14 @@ export class Bell<Source extends Watched> {
   wait(sources: readonly Source[]): Promise<readonly Source[]> {
     const waiting = this.#waiting;
     if (waiting === null) return this.#begin(sources);
-    if (sources.some((source) => !waiting.sources.includes(source))) void this.#end();
+    if (sources.some((source) => !waiting.sources.includes(source))) this.stop();
     return waiting.rings;
+  }
+
+  /** Ends a wait before its time: its connection is needed. Where that is forbidden, it is needed a little later. */
+  stop(): void {
+    if (this.#waiting === null || this.#id === null) return;
+    void this.#id.then((id) => this.#client.call('CLIENT', ['UNBLOCK', id])).catch(() => undefined);
   }
 
   #begin(sources: readonly Source[]): Promise<readonly Source[]> {
@@ -50,11 +56,5 @@ export class Bell<Source extends Watched> {
     const ids = sources.map(({ seen }) => seen);
     const reply = await this.#reader.xreadBuffer('COUNT', 1, 'BLOCK', BLOCK, 'STREAMS', ...names, ...ids);
     return (reply ?? []).map(([name]) => sources[names.indexOf(name.toString())] as Source);
-  }
-
-  /** A new partition is not to wait for the end of a wait that does not know it. Where that is forbidden, it does. */
-  async #end(): Promise<void> {
-    if (this.#id === null) return;
-    await this.#client.call('CLIENT', ['UNBLOCK', await this.#id]).catch(() => undefined);
   }
 }

@@ -21,6 +21,8 @@ export class Ownership {
   /** Of the lease, which every change at the server is checked against. */
   readonly value: string;
   readonly epoch: number;
+  /** By stream: up to here the group was given its entries. */
+  readonly delivered: readonly string[];
   /** Nobody else's before this (monotonic), whatever the server's clock does meanwhile. */
   until = 0;
   renewedAt = 0;
@@ -29,11 +31,18 @@ export class Ownership {
   /** Taken because its proper owner did not: kept as long as these are the members. */
   readonly strayOf: string | null;
 
-  constructor(partition: number, keys: LeaseKeys, member: string, epoch: number, strayOf: string | null) {
+  constructor(
+    partition: number,
+    keys: LeaseKeys,
+    member: string,
+    [epoch, ...delivered]: readonly [number, ...Buffer[]],
+    strayOf: string | null,
+  ) {
     this.partition = partition;
     this.keys = keys;
     this.value = `${member}:${epoch}`;
     this.epoch = epoch;
+    this.delivered = delivered.map(String);
     this.strayOf = strayOf;
   }
 }
@@ -157,29 +166,29 @@ export class Leases {
 
   async #acquire(wanted: readonly number[], strayOf: string | null): Promise<void> {
     const { client, spec, group, partitions } = this.#options;
-    const got: Ownership[] = [];
+    const taken: Ownership[] = [];
     const trying = wanted.map(async (partition) => {
       const { keys, streams } = partitions[partition] as LeasesOptions['partitions'][number];
       const former = this.#untried.delete(partition) ? `${spec.consumer}#` : '';
       const asked = performance.now();
-      const epoch = await run<number>(
+      const got = await run<0 | [number, ...Buffer[]]>(
         client,
         ACQUIRE,
         [keys.lease, keys.epoch, ...streams],
         [this.#member, this.#lease, former, group],
       );
-      if (epoch === 0) return;
-      const one = new Ownership(partition, keys, this.#member, epoch, strayOf);
+      if (got === 0) return;
+      const one = new Ownership(partition, keys, this.#member, got, strayOf);
       one.until = asked + this.#lease - this.#margin;
       one.renewedAt = asked;
       if (this.#stopped) return this.#letGo(one);
       this.owned.set(partition, one);
-      got.push(one);
+      taken.push(one);
     });
     await Promise.all(trying);
-    if (got.length === 0) return;
-    spec.onAssigned(got.map(({ partition }) => partition));
-    for (const one of got) this.#options.acquired(one);
+    if (taken.length === 0) return;
+    spec.onAssigned(taken.map(({ partition }) => partition));
+    for (const one of taken) this.#options.acquired(one);
   }
 
   /** Anyone may take what is free, so that no partition waits for a member that lives and does not take it. */

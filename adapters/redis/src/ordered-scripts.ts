@@ -7,7 +7,7 @@ import { NOW } from './topic-scripts.ts';
  */
 
 /** Every owner of a partition reads under this name, so that the next one finds what the last one held. */
-const OWNER = 'waybill:owner';
+export const OWNER = 'waybill:owner';
 
 const FENCE = `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end`;
 
@@ -30,13 +30,19 @@ return redis.call('ZRANGE', KEYS[1], 0, -1)`,
 
 /**
  * KEYS lease, epoch, streams…; ARGV member, lease, prefix of members whose lease may be taken as that of a former self
- * ('' for none), group → the epoch; 0: it is another's. What other consumers have pending becomes the owner's: somebody
+ * ('' for none), group → the epoch, and per stream the last delivered id; 0: it is another's. What other consumers have pending becomes the owner's: somebody
  * read by hand.
  */
 export const ACQUIRE: Script = script(
   `local held = redis.call('GET', KEYS[1])
 if held and (ARGV[3] == '' or string.sub(held, 1, #ARGV[3]) ~= ARGV[3]) then return 0 end
+local reply = { 0 }
 for i = 3, #KEYS do
+  for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[i])) do
+    local at = {}
+    for j = 1, #g, 2 do at[g[j]] = g[j + 1] end
+    if at['name'] == ARGV[4] then reply[i - 1] = at['last-delivered-id'] end
+  end
   for _, consumer in ipairs(redis.call('XPENDING', KEYS[i], ARGV[4])[4] or {}) do
     for round = 1, consumer[1] ~= '${OWNER}' and 200 or 0 do
       local rows = redis.call('XPENDING', KEYS[i], ARGV[4], '-', '+', 500, consumer[1])
@@ -48,9 +54,9 @@ for i = 3, #KEYS do
     end
   end
 end
-local epoch = redis.call('INCR', KEYS[2])
-redis.call('SET', KEYS[1], ARGV[1] .. ':' .. string.format('%.0f', epoch), 'PX', ARGV[2])
-return epoch`,
+reply[1] = redis.call('INCR', KEYS[2])
+redis.call('SET', KEYS[1], ARGV[1] .. ':' .. string.format('%.0f', reply[1]), 'PX', ARGV[2])
+return reply`,
   true,
 );
 
@@ -94,6 +100,14 @@ for _, entry in ipairs(found) do
   end
 end
 return { last, entries, counts }`);
+
+/** KEYS stream; ARGV group → the id up to which it was given its entries. */
+export const DELIVERED: Script = script(`for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
+  local at = {}
+  for i = 1, #g, 2 do at[g[i]] = g[i + 1] end
+  if at['name'] == ARGV[1] then return at['last-delivered-id'] end
+end
+return '0-0'`);
 
 /** KEYS lease, stream; ARGV lease's value, group, '1' to delete where no other group reads, ids… → 1, or 0 when not ours. */
 export const SETTLE: Script = script(`${FENCE}

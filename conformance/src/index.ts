@@ -19,6 +19,16 @@ export { HistoryWriter, parseHistory, readHistories } from './history-file.ts';
 export { Random } from './random.ts';
 export type { CaseResult, Measure, TargetResult } from './result.ts';
 export { runSuite, startSuite, type Suite, type SuiteOptions } from './runner.ts';
+export { SABOTEURS, unprovedOf } from './saboteurs/index.ts';
+export {
+  type ProofOptions,
+  proveSaboteur,
+  proveSuite,
+  type SaboteurProof,
+  type SuiteProof,
+  type Trial,
+} from './saboteurs/proof.ts';
+export type { Saboteur } from './saboteurs/saboteur.ts';
 export { CaseSignal, InfrastructureError } from './signals.ts';
 export { slice } from './slice.ts';
 export {

@@ -52,5 +52,7 @@ export interface TargetResult {
   readonly cases: readonly CaseResult[];
   /** Guarantees that no case of this run exercised. */
   readonly unexercised: readonly GuaranteeId[];
+  /** Cases of this run that no saboteur is known to fail. */
+  readonly unproved: readonly string[];
   readonly measures: readonly Measure[];
 }

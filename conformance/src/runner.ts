@@ -7,6 +7,7 @@ import { newRun } from './naming.ts';
 import { RejectionWatch } from './rejection-watch.ts';
 import type { CaseResult, TargetResult } from './result.ts';
 import { runCase, type RunShared } from './run-case.ts';
+import { unprovedOf } from './saboteurs/index.ts';
 import type { Harness, MissingTarget } from './target.ts';
 import { timeFactor } from './waiting.ts';
 
@@ -160,6 +161,7 @@ function targetResult(
     abilities: absent ? [] : FAULTS.filter((fault) => target.faults[fault] !== undefined),
     cases,
     unexercised: GUARANTEE_IDS.filter((id) => !exercised.has(id)),
+    unproved: unprovedOf(cases.map(({ id }) => id)),
     measures: [],
   };
 }

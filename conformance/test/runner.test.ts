@@ -148,7 +148,8 @@ describe('verdicts', () => {
       verdict: 'not-run',
       reason: 'the harness of memory can not: kill-broker',
     });
-    expect(await verdict(one(async (t) => void (await t.spy.inFlight('x', 'y'))))).toMatchObject({
+    const blind = { ...memoryHarness(), spy: {} };
+    expect(await verdict(one(async (t) => void (await t.spy.inFlight('x', 'y'))), blind)).toMatchObject({
       verdict: 'not-run',
       reason: expect.stringContaining('spy: inFlight'),
     });

@@ -1,4 +1,4 @@
-import { altering, receiving } from './overlay.ts';
+import { altering, overlay, receiving } from './overlay.ts';
 import type { Saboteur } from './saboteur.ts';
 
 const spares = ['P4.headers', 'O1.next-waits-for-settled'];
@@ -36,6 +36,31 @@ export const DEAD_LETTERS: readonly Saboteur[] = [
         body: Buffer.from(Buffer.from(message.body).toString('base64')),
       })),
     caughtBy: { 'R5.record': 'body', 'R5.every-message-once': 'is not valid JSON' },
+    spares,
+  },
+  {
+    id: 'drops-dead-letters',
+    title: 'Half of the batches of dead letters are confirmed and thrown away.',
+    wrap: (adapter, random) =>
+      overlay(adapter, {
+        publish: async (destination, messages, signal) =>
+          destination.kind === 'dead-letter' && random.chance(0.5)
+            ? messages.map(() => ({ status: 'confirmed', position: null }))
+            : adapter.publish(destination, messages, signal),
+      }),
+    caughtBy: {
+      'R5.every-message-once': 'the messages that have a dead letter',
+      'R1.attempts-then-dead-letter-1': 'dead letters: ',
+      'R1.attempts-then-dead-letter-2': 'dead letters: ',
+      'R1.attempts-then-dead-letter-3': 'dead letters: ',
+      'R1.attempts-then-dead-letter-6': 'dead letters: ',
+      'R7.again-and-again': 'redriven in round',
+      'R7.no-loop': 'redriven: ',
+      'R7.in-its-keys-lane': 'every fifth is dead-lettered',
+      'R7.purge': 'dead letters after refused redrives',
+      'R8.schema': 'dead letters: ',
+      'R8.schema-late': 'dead letters: ',
+    },
     spares,
   },
   {

@@ -50,6 +50,8 @@ export const DELIVERIES: readonly Saboteur[] = [
     caughtBy: {
       'D2.subscribing-twice': 'handler runs of both together',
       'D7.address': 'it goes on where the old one was',
+      'D3.partitions-are-spread': 'overlapped: ',
+      'O3.joins-and-leaves': 'overlapped: ',
     },
     spares,
   },
@@ -65,14 +67,22 @@ export const DELIVERIES: readonly Saboteur[] = [
     title: 'One in ten deliveries is handed out twice.',
     wrap: (adapter, random) =>
       receiving(adapter, (all) => all.flatMap((one) => (random.chance(0.1) ? [one, { ...one }] : [one]))),
-    caughtBy: { 'D1.before-and-after-subscribe': 'duplicated: ' },
+    caughtBy: {
+      'D1.before-and-after-subscribe': 'duplicated: ',
+      'D4.settled-before-the-handler': 'duplicated: ',
+      'D4.settled-before-the-handler-ordered': 'duplicated: ',
+    },
     spares: ['P5.verify-refuses-a-missing-topic', 'P5.too-large'],
   },
   {
     id: 'reorders-a-receive',
     title: 'What one receive brings is in any order.',
     wrap: (adapter, random) => receiving(adapter, (all) => random.shuffle(all)),
-    caughtBy: { 'O1.hot-key-in-shared-partition': 'reordered: ' },
+    caughtBy: {
+      'O1.hot-key-in-shared-partition': 'reordered: ',
+      'O2.hold-key-on-retry': 'reordered: ',
+      'P3.order-across-refusals': 'reordered: ',
+    },
     spares: ['P1.confirmed-is-delivered', 'P4.headers'],
   },
   {
@@ -82,6 +92,7 @@ export const DELIVERIES: readonly Saboteur[] = [
     caughtBy: {
       'P1.confirmed-is-delivered': 'did not reach',
       'D1.before-and-after-subscribe': 'all 200 are delivered',
+      'D2.required-groups': 'has all',
     },
     spares,
   },
@@ -103,6 +114,7 @@ export const DELIVERIES: readonly Saboteur[] = [
     caughtBy: {
       'D7.latest': 'handler runs, and those with messages from before',
       'D7.no-hole-under-flow': 'began in the middle',
+      'D7.latest-from-the-provision': 'messages from before the provision',
     },
     spares: ['P4.headers', 'D7.position'],
   },

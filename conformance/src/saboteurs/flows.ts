@@ -29,7 +29,7 @@ export const FLOWS: readonly Saboteur[] = [
           },
         };
       }),
-    caughtBy: { 'F1.broker-sees-bounded-in-flight': 'in flight; the prefetch is' },
+    caughtBy: { 'F1.broker-sees-bounded-in-flight': 'in flight' },
     spares,
   },
   {
@@ -77,14 +77,14 @@ export const FLOWS: readonly Saboteur[] = [
   {
     id: 'polls-for-long',
     patience: 0.7,
-    title: 'A receive that brings nothing answers after five seconds.',
+    title: 'A receive that brings nothing answers after ten seconds.',
     wrap: (adapter) =>
       subscribing(adapter, (inner) => ({
         receive: async (max, signal, skip) => {
           const began = performance.now();
           for (;;) {
             const all = await inner.receive(max, signal, skip);
-            if (all.length > 0 || signal.aborted || performance.now() - began > 4_000) return all;
+            if (all.length > 0 || signal.aborted || performance.now() - began > 9_000) return all;
           }
         },
       })),
@@ -194,7 +194,9 @@ export const FLOWS: readonly Saboteur[] = [
         publish: { ...publish, batch: { ...publish.batch, messages: 8 * most } },
       }));
     },
-    caughtBy: { 'P2.batches-within-the-maximum': '' },
+    caughtBy: {
+      'P2.batches-within-the-maximum': 'all are delivered',
+    },
     spares,
   },
 ];

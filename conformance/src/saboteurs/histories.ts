@@ -169,7 +169,7 @@ export const HISTORIES: readonly Saboteur[] = [
           },
         };
       }),
-    caughtBy: { 'R9.twice': 'all are delivered' },
+    caughtBy: { 'R9.twice': 'duplicated: ' },
     spares,
   },
 ];

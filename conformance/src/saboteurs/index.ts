@@ -25,3 +25,10 @@ export const SABOTEURS: readonly Saboteur[] = [
   ...LIVES,
   ...MANIFESTS,
 ];
+
+const caught = new Set(SABOTEURS.flatMap(({ caughtBy }) => Object.keys(caughtBy)));
+
+/** Of these cases, those that no saboteur is caught by: nobody has seen them fail. */
+export function unprovedOf(ids: readonly string[]): string[] {
+  return ids.filter((id) => !caught.has(id));
+}

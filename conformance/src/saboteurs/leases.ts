@@ -50,7 +50,10 @@ export const LEASES: readonly Saboteur[] = [
           onRevoked(partitions).catch(() => undefined);
         },
       })),
-    caughtBy: { 'O3.hand-over-waits-for-handlers': 'deliveries to the new consumer' },
+    caughtBy: {
+      'O3.hand-over-waits-for-handlers': 'deliveries to the new consumer',
+      'O3.joins-and-leaves': 'overtaken: ',
+    },
     spares,
   },
   {

@@ -29,6 +29,10 @@ export const LIVES: readonly Saboteur[] = [
     caughtBy: {
       'F1.limits-hold-after-reconnect': 'it receives again',
       'D9.paused-across-a-reconnect': 'the other group goes on',
+      'L1.cut-under-flow': 'messages flow after fault 1',
+      'L1.restart-under-flow': 'messages flow after fault 1',
+      'L1.consumers-do-not-multiply': 'message 1 comes',
+      'L1.lost-connection-fires-signals': 'all are handled',
     },
     spares,
   },
@@ -46,7 +50,10 @@ export const LIVES: readonly Saboteur[] = [
           }
         },
       }),
-    caughtBy: { 'P3.order-across-a-reconnect': 'the flow goes on' },
+    caughtBy: {
+      'P3.order-across-a-reconnect': 'the flow goes on',
+      'L1.publishes-wait-out-a-cut': 'the loss is noticed',
+    },
     spares,
   },
   {
@@ -59,7 +66,12 @@ export const LIVES: readonly Saboteur[] = [
           await new Promise(() => {});
         },
       })),
-    caughtBy: { 'R3.drain-deadline': 'the drain ends at its deadline' },
+    caughtBy: {
+      'R3.drain-deadline': 'the drain ends at its deadline',
+      'L2.close-is-idempotent': 'a subscription closes',
+      'L2.close-inside-a-handler': 'the subscription closes',
+      'L2.open-close-open': 'the subscription closes',
+    },
     spares: ['P5.verify-refuses-a-missing-topic'],
   },
   {

@@ -23,14 +23,18 @@ export const MANIFESTS: readonly Saboteur[] = [
     title: 'A field of the manifest is missing.',
     wrap: (adapter) =>
       claiming(adapter, ({ receive }) => ({ receive: { ...receive, batch: undefined as unknown as number } })),
-    caughtBy: { 'L5.manifest-is-complete': '' },
+    caughtBy: {
+      'L5.manifest-is-complete': 'receive.batch is undefined',
+    },
     spares: [],
   },
   {
     id: 'claims-a-missing-method',
     title: 'It says that it can tell the lag, and has no method for it.',
     wrap: (adapter) => overlay(adapter, { lag: undefined as unknown as NonNullable<Adapter['lag']> }),
-    caughtBy: { 'L5.manifest-tells-the-methods': '' },
+    caughtBy: {
+      'L5.manifest-tells-the-methods': 'lag: false',
+    },
     spares,
   },
   {
@@ -53,7 +57,11 @@ export const MANIFESTS: readonly Saboteur[] = [
           return code === 'disconnected' ? 'unclassified' : code;
         },
       }),
-    caughtBy: { 'L4.broken-connection-has-a-code': '', 'L1.health-follows-the-connection': '' },
+    caughtBy: {
+      'L1.absent-at-start': "failed with code 'unclassified'",
+      'L1.health-follows-the-connection': 'health says that it is reconnecting',
+      'L4.broken-connection-has-a-code': 'it is ready again',
+    },
     spares,
   },
 ];

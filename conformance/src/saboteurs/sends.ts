@@ -16,7 +16,11 @@ export const SENDS: readonly Saboteur[] = [
         const outcomes = new Map(zip(kept, await send(kept)));
         return messages.map((message) => outcomes.get(message) ?? confirmed);
       }),
-    caughtBy: { 'P1.confirmed-is-delivered': 'lost: ' },
+    caughtBy: {
+      'P1.confirmed-is-delivered': 'lost: ',
+      'P1.publish-and-close': 'confirmed are delivered',
+      'F2.backlog-stays-at-the-broker': 'the backlog is read',
+    },
     spares: ['P4.codecs', 'P5.verify-refuses-a-missing-topic'],
   },
   {
@@ -131,7 +135,11 @@ export const SENDS: readonly Saboteur[] = [
         const results = new Map(zip(order, await send(order)));
         return messages.map((message) => results.get(message) ?? { status: 'skipped' });
       }),
-    caughtBy: { 'P3.concurrent-publishes-keep-order': 'reordered: ', 'P3.several-producers': 'reordered: ' },
+    caughtBy: {
+      'P3.concurrent-publishes-keep-order': 'reordered: ',
+      'P3.several-producers': 'reordered: ',
+      'O1.next-waits-for-settled': 'reordered: ',
+    },
     spares: ['P4.headers', 'P1.confirmed-is-delivered'],
   },
   {
@@ -163,6 +171,8 @@ export const SENDS: readonly Saboteur[] = [
     caughtBy: {
       'D1.before-and-after-subscribe': 'duplicated: ',
       'D3.the-sum-is-exact': 'handler runs of all together',
+      'E2.one-of-two-inside-the-window': 'duplicated: ',
+      'E2.unknown-send-is-stored-once': 'duplicated: ',
     },
     spares: ['P4.codecs', 'P5.verify-refuses-a-missing-topic'],
   },
@@ -178,7 +188,11 @@ export const SENDS: readonly Saboteur[] = [
         return messages.map((message) => results.get(message) ?? confirmed);
       });
     },
-    caughtBy: { 'R7.one-by-filter-all': 'dead letters: 0' },
+    caughtBy: {
+      'R7.one-by-filter-all': 'dead letters: 0',
+      'E2.ids-of-other-topics-do-not-count': 'both topics get all',
+      'E2.copies-have-their-own-send-id': 'all are redriven',
+    },
     spares: ['P4.headers', 'P1.confirmed-is-delivered'],
   },
   {
@@ -187,7 +201,12 @@ export const SENDS: readonly Saboteur[] = [
     target: 'memory-emulated',
     wrap: (adapter) =>
       claiming(adapter, ({ publish }) => ({ publish: { ...publish, dedup: { by: 'native', window: 60_000 } } })),
-    caughtBy: { 'P2.unknown-sends-are-repeated': 'duplicated: ' },
+    caughtBy: {
+      'P2.unknown-sends-are-repeated': 'duplicated: ',
+      'E2.one-of-two-inside-the-window': 'duplicated: ',
+      'E2.unknown-send-is-stored-once': 'duplicated: ',
+      'E2.window-survives-a-restart': 'duplicated: ',
+    },
     spares,
   },
 ];

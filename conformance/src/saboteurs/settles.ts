@@ -54,7 +54,6 @@ export const SETTLES: readonly Saboteur[] = [
       })),
     caughtBy: {
       'D5.killed-with-messages-in-flight': 'lost: ',
-      'F7.key-mates-are-not-settled-early': 'the next consumer gets the rest',
     },
     spares,
   },
@@ -86,6 +85,9 @@ export const SETTLES: readonly Saboteur[] = [
       'R3.drains': 'two are being handled',
       'D5.closed-with-messages-in-hand': 'the other one gets the rest',
       'O3.drain-then-take-over': 'everything is handled',
+      'L2.running-finish-unstarted-go-back': 'reaches the other consumer',
+      'L2.parked-retries-go-back': 'all come to the next consumer',
+      'F7.key-mates-are-not-settled-early': 'the next consumer gets the rest',
     },
     spares,
   },
@@ -103,6 +105,7 @@ export const SETTLES: readonly Saboteur[] = [
       'D6.signal-at-the-drain-deadline': 'handled by the next one',
       'R3.drain-deadline': 'the messages come again',
       'R6.comes-again-when-never-copied': 'all come again',
+      'L2.deadline-fires-signals': 'all four come again',
     },
     spares,
   },
@@ -218,7 +221,11 @@ export const SETTLES: readonly Saboteur[] = [
       subscribing(adapter, (inner) => ({
         nack: async (receipts, options) => inner.nack?.(receipts, { ...options, failed: true, attempt: 2 }),
       })),
-    caughtBy: { 'R3.drains': 'attempts', 'D5.closed-with-messages-in-hand': 'attempts: ' },
+    caughtBy: {
+      'R3.drains': 'attempts',
+      'D5.closed-with-messages-in-hand': 'attempts: ',
+      'L2.running-finish-unstarted-go-back': 'attempts: ',
+    },
     spares,
   },
   {
@@ -229,31 +236,6 @@ export const SETTLES: readonly Saboteur[] = [
         nack: async (receipts, options) => inner.nack?.(receipts, { ...options, failed: false, attempt: 0 }),
       })),
     caughtBy: { 'O2.drain-in-backoff': 'attempts: ', 'R1.given-up-without-dead-letter': 'attempts: ' },
-    spares,
-  },
-  {
-    id: 'drops-dead-letters',
-    title: 'Half of the batches of dead letters are confirmed and thrown away.',
-    wrap: (adapter, random) =>
-      overlay(adapter, {
-        publish: async (destination, messages, signal) =>
-          destination.kind === 'dead-letter' && random.chance(0.5)
-            ? messages.map(() => ({ status: 'confirmed', position: null }))
-            : adapter.publish(destination, messages, signal),
-      }),
-    caughtBy: {
-      'R5.every-message-once': 'the messages that have a dead letter',
-      'R1.attempts-then-dead-letter-1': 'dead letters: ',
-      'R1.attempts-then-dead-letter-2': 'dead letters: ',
-      'R1.attempts-then-dead-letter-3': 'dead letters: ',
-      'R1.attempts-then-dead-letter-6': 'dead letters: ',
-      'R7.again-and-again': 'redriven in round',
-      'R7.no-loop': 'redriven: ',
-      'R7.in-its-keys-lane': 'every fifth is dead-lettered',
-      'R7.purge': 'dead letters after refused redrives',
-      'R8.schema': 'dead letters: ',
-      'R8.schema-late': 'dead letters: ',
-    },
     spares,
   },
 ];

@@ -56,7 +56,8 @@ Examples:
   program
     .command('conformance')
     .description('Runs the conformance suite on one broker.')
-    .requiredOption('--broker <name>', TARGET_NAMES.join(', '))
+    .option('--broker <name>', TARGET_NAMES.join(', '))
+    .option('--saboteurs', 'proves on memory that cases can fail: adapters that break one thing each must be caught')
     .option('--filter <id>', 'only cases whose id begins so, or that prove this guarantee')
     .addOption(costOption('quick', 'slow'))
     .option('--seed <n>', 'repeats the random choices of an earlier run', seed)
@@ -69,6 +70,7 @@ Real brokers are found by WAYBILL_<NAME>_URL. There only objects under random na
 Examples:
   waybill conformance --broker memory --cost quick,slow,fault
   waybill conformance --broker redis --filter O2
+  waybill conformance --saboteurs
   waybill conformance --broker memory --filter O2.hold-key --seed 7 --json result.json`,
     )
     .action((options) => execute(runConformance({ ...options, seed: options.seed ?? randomSeed() }, io)));

@@ -86,11 +86,12 @@ function pageData(report: Report): unknown {
 }
 
 /** What this target's run could not show. */
-function lacks({ abilities, unexercised }: TargetResult): string[] {
+function lacks({ abilities, unexercised, unproved }: TargetResult): string[] {
   const faults = FAULTS.filter((fault) => !abilities.includes(fault));
   const texts = [];
   if (faults.length > 0) texts.push(`Faults that were not injected: ${faults.join(', ')}.`);
   if (unexercised.length > 0) texts.push(`Guarantees that no case of this run exercised: ${unexercised.join(', ')}.`);
+  if (unproved.length > 0) texts.push(`Unproved, since no saboteur is known to fail them: ${unproved.join(', ')}.`);
   return texts;
 }
 

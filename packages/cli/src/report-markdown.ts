@@ -30,6 +30,8 @@ export function renderMarkdown(report: Report): string {
     figures(targets),
     '## Not green',
     ...targets.map(notGreen).filter((section) => section !== ''),
+    '## Unproved',
+    unproved(targets),
   ];
   return `${sections.join('\n\n')}\n`;
 }
@@ -51,6 +53,12 @@ function notGreen(target: TargetResult): string {
   const cases = target.cases.filter((one) => ['failed', 'inconclusive', 'not-run'].includes(one.verdict));
   if (cases.length === 0) return '';
   return `### ${text(target.name)}\n\n${table(['Case', 'Verdict', 'Reason', 'Seed'], cases.map(caseRow))}`;
+}
+
+/** Cases that have never been seen to fail: no saboteur is caught by them. */
+function unproved(targets: readonly TargetResult[]): string {
+  const ids = [...new Set(targets.flatMap((target) => target.unproved))];
+  return ids.length === 0 ? 'None: each case is known to fail under a saboteur.' : ids.map(text).join(', ');
 }
 
 function caseRow(one: CaseResult): string[] {

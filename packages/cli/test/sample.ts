@@ -38,6 +38,7 @@ export function sampleTarget(
     abilities: [],
     cases,
     unexercised: [],
+    unproved: [],
     measures: [],
     ...change,
   };

@@ -138,9 +138,10 @@ async function settle<T>(clock: FakeClock, promises: readonly Promise<T>[]): Pro
 describe('publishing', () => {
   test('first copies of a key are stored in publish order, whatever the broker answers (P3)', async () => {
     const plan = fc.record({
-      keys: fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 40 }),
+      keys: fc.array(fc.constantFrom('a', 'b', 'c'), { minLength: 1, maxLength: 40, size: 'max' }),
       answers: fc.array(fc.constantFrom<Answer>('confirmed', 'confirmed', 'throttled', 'unknown', 'denied'), {
         maxLength: 60,
+        size: 'max',
       }),
       messages: fc.integer({ min: 1, max: 6 }),
       inFlight: fc.integer({ min: 1, max: 4 }),

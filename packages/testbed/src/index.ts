@@ -26,4 +26,5 @@ export {
 } from './start-broker.ts';
 export type { Direction } from './proxy-flow.ts';
 export type { Match, ProxyConnection } from './proxy-pair.ts';
+export { type Losing, ProxyPool } from './proxy-pool.ts';
 export { TcpProxy } from './tcp-proxy.ts';

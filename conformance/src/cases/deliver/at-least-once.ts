@@ -16,7 +16,7 @@ export const atLeastOnce: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 100 });
       const consumer = await t.consume(bus, orders, { group });
       await t.load(bus, orders, { each: 100 });
-      await t.until(() => consumer.distinct >= 200, 'all 200 are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(lost({ since: 'all' }), unexpected(), duplicated({ forbidden: true }), guard({ confirmed: 200 }));
     },
@@ -82,9 +82,7 @@ export const atLeastOnce: readonly ConformanceCase[] = [
       await Promise.all(passing);
       await t.load(bus, orders, { each: 50 });
       const consumer = await t.consume(bus, orders, { group });
-      await t.until(() => consumer.distinct >= 50, 'all 50 are delivered', {
-        total: Math.max(15_000, 2 * t.supports.deliver.redelivery.bound),
-      });
+      await t.delivered(orders, [consumer], { total: 30_000 + 2 * t.supports.deliver.redelivery.bound });
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(lost({ since: 'all' }), guard({ confirmed: 50 }));
     },
@@ -170,7 +168,7 @@ export const atLeastOnce: readonly ConformanceCase[] = [
       const consumer = await t.consume(bus, orders, { group: t.group('first') });
       await t.load(bus, orders, { each: 10 });
       const due = kept ? 40 : 10;
-      await t.until(() => consumer.distinct >= due, `${due} are delivered`);
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(kept ? lost({ since: 'all' }) : phantom(), unexpected(), guard({ confirmed: due }));
     },

@@ -28,21 +28,21 @@ export const batches: readonly ConformanceCase[] = [
       const linger = 3_000;
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders] });
-      const batches: { readonly seqs: number[]; readonly at: number }[] = [];
+      const seen: { readonly seqs: number[]; readonly at: number }[] = [];
       const options = { group: t.group('inventory'), batch: { size, linger } };
       const consumer = await t.consumeBatches(bus, orders, options, (messages: Batch) => {
-        if (messages[0]?.payload.sentinel !== true) batches.push({ seqs: seqs(messages), at: t.now() });
+        if (messages[0]?.payload.sentinel !== true) seen.push({ seqs: seqs(messages), at: t.now() });
       });
       const began = t.now();
       await t.load(bus, orders, { each: 3 * size });
       await t.until(() => consumer.distinct === 3 * size, 'full batches are handled');
       const full = t.now() - began;
       t.ok(full < linger, `full batches took ${full.toFixed(0)} ms; they wait for no linger of ${linger}`);
-      for (const { seqs: of } of batches) t.equal(of.length, size, 'messages in a full batch');
+      for (const { seqs: of } of seen) t.equal(of.length, size, 'messages in a full batch');
       const published = t.now();
       await t.load(bus, orders, { each: 4 });
       await t.until(() => consumer.distinct === 3 * size + 4, 'a batch that does not fill is handled');
-      const last = batches.at(-1);
+      const last = seen.at(-1);
       t.equal(last?.seqs.length, 4, 'messages in the last batch');
       const waited = (last?.at ?? 0) - published;
       t.ok(

@@ -13,7 +13,7 @@ export const losses: readonly ConformanceCase[] = [
     cost: 'slow',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
-      let break_ = false;
+      let breaks = false;
       let opened = 0;
       const bus = await t.connect({
         topics: [orders],
@@ -23,8 +23,8 @@ export const losses: readonly ConformanceCase[] = [
             return {
               receive: async (max, signal, skip) => {
                 const deliveries = await inner.receive(max, signal, skip);
-                if (!break_) return deliveries;
-                break_ = false;
+                if (!breaks) return deliveries;
+                breaks = false;
                 // What it brought is handed to nobody: it stays unsettled.
                 throw new WaybillError('unavailable', 'the channel was closed (the case says so)');
               },
@@ -38,7 +38,7 @@ export const losses: readonly ConformanceCase[] = [
       for (let round = 1; round <= 3; round++) {
         await t.load(publisher, orders, { each: 10 });
         await t.until(() => consumer.distinct === 20 * round - 10, 'it receives');
-        break_ = true;
+        breaks = true;
         await t.load(publisher, orders, { each: 10 });
         await t.until(() => consumer.distinct === 20 * round, 'it receives again', { total: 60_000 });
       }
@@ -100,12 +100,12 @@ export const losses: readonly ConformanceCase[] = [
       const said: string[] = [];
       bus.on('disconnected', ({ broker, error }) => said.push(`disconnected ${broker} ${error.code}`));
       bus.on('connected', ({ broker }) => said.push(`connected ${broker}`));
-      let attempts_ = 0;
-      bus.on('reconnecting', () => (attempts_ += 1));
+      let tries = 0;
+      bus.on('reconnecting', () => (tries += 1));
       const heal = await t.fault.cut();
       await t.until(() => bus.health().status === 'reconnecting', 'health says that it is reconnecting');
       t.equal(bus.health().brokers['main']?.state, 'reconnecting', "the broker's state");
-      await t.until(() => attempts_ >= 2, 'it tries again and again');
+      await t.until(() => tries >= 2, 'it tries again and again');
       t.ok(bus.health().brokers['main']?.error !== null, 'health says why');
       await heal();
       await t.until(() => bus.health().status === 'ready', 'health is good again');

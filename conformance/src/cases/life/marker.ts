@@ -37,7 +37,12 @@ function asJson(value: unknown): string {
       if (seen.has(inner)) return undefined;
       seen.add(inner);
       return inner instanceof Error
-        ? { ...inner, message: inner.message, stack: inner.stack, cause: inner.cause }
+        ? {
+            ...Object.fromEntries(Object.entries(inner)),
+            message: inner.message,
+            stack: inner.stack,
+            cause: inner.cause,
+          }
         : inner;
     }) ?? ''
   );

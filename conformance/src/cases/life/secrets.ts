@@ -151,10 +151,13 @@ async function attempt(t: CaseContext, mark: Marker, config: unknown, what: stri
   const began = t.now();
   const given = typeof config === 'string' ? { brokers: { main: config } } : (config as WaybillConfig);
   try {
-    const bus = await connect({ connectTimeout: '2s', ...given } as WaybillConfig, {
-      topics: [t.topic('orders')],
-      log: (...line) => lines.push(line),
-    });
+    const bus = await connect(
+      { connectTimeout: '2s', ...given },
+      {
+        topics: [t.topic('orders')],
+        log: (...line) => lines.push(line),
+      },
+    );
     lines.push(bus.describe(), bus.health());
     await bus.close();
     t.fail(`${what} was accepted`);

@@ -4,11 +4,13 @@ import { orderPerKey } from './keys.ts';
 import { orderRefusals } from './refusals.ts';
 import { orderAcrossRetry } from './retry.ts';
 import { slowKeys } from './stalls.ts';
+import { orderAcrossTakeOver } from './takeover.ts';
 
 export const orderCases: readonly ConformanceCase[] = [
   ...orderPerKey,
   ...orderAcrossRetry,
   ...orderAcrossHandOver,
+  ...orderAcrossTakeOver,
   ...slowKeys,
   ...orderRefusals,
 ];

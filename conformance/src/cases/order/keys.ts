@@ -31,7 +31,7 @@ export const orderPerKey: readonly ConformanceCase[] = [
         consumers.push(await t.consume(own, orders, { group, concurrency: 32 }, takes));
       }
       const keys = 64;
-      const each = 200;
+      const each = 60;
       await t.load(bus, orders, { keys, each, concurrency: 200 });
       const distinct = (): number => consumers.reduce((sum, one) => sum + one.distinct, 0);
       await t.until(() => distinct() >= keys * each, 'everything is delivered', { total: 100_000, idle: 30_000 });
@@ -112,6 +112,7 @@ export const orderPerKey: readonly ConformanceCase[] = [
       const held = gate();
       const consumer = await t.consume(bus, orders, { group, concurrency: 32 }, () => held.opened);
       await t.load(bus, orders, { keys: 100, each: 3 });
+      await t.until(() => consumer.running > 0, 'handlers run');
       // Nobody returns, so what runs is what may run at once.
       const atOnce = await t.settled(() => consumer.running, 'the handlers at once');
       held.open();

@@ -20,6 +20,16 @@ function withoutOrder(adapter: Adapter): Adapter {
   return withSupports(adapter, { ...supports, order });
 }
 
+/** Kafka's own test vectors of murmur2, so that our function is not judged by itself. */
+const hashes: Readonly<Record<string, number>> = {
+  '21': -973_932_308,
+  foobar: -790_332_482,
+  'a-little-bit-long-string': -985_981_536,
+  'a-little-bit-longer-string': -1_486_304_829,
+  lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8: -58_897_971,
+  abc: 479_470_107,
+};
+
 /** Everything that asks for order where there is none is refused; a key without order is welcome. */
 async function refusesOrder(t: CaseContext, wrap: ((adapter: Adapter) => Adapter) | null): Promise<void> {
   const orders = t.topic('orders', { ordering: 'key' });
@@ -127,9 +137,9 @@ export const orderRefusals: readonly ConformanceCase[] = [
       const [bus = await t.connect({ config })] = buses;
       const consumer = await t.consume(bus, orders, { group });
       await Promise.all(buses.map((one) => t.load(one, orders, { keys: 50, each: 4 })));
-      const odd = ['', ' ', 'ключ', '🔑', 'a/b:c*', 'x'.repeat(100)];
-      for (const key of odd.slice(1)) for (const one of buses) await t.publish(one, orders, key);
-      const total = 3 * (50 * 4 + odd.length - 1);
+      const odd = [' ', 'ключ', '🔑', 'a/b:c*', 'x'.repeat(100), ...Object.keys(hashes)];
+      for (const key of odd) for (const one of buses) await t.publish(one, orders, key);
+      const total = 3 * (50 * 4 + odd.length);
       await t.until(() => consumer.distinct >= total, 'everything is delivered');
       t.equal(new Set(t.history.arrivals.map((one) => one.partition)).size, partitions, 'partitions in use');
       for (const arrival of t.history.arrivals)

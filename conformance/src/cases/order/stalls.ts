@@ -150,7 +150,7 @@ async function publishAll(
   t: CaseContext,
   bus: Parameters<CaseContext['publish']>[0],
   topic: Parameters<CaseContext['publish']>[1],
-  keys: readonly string[],
+  list: readonly string[],
 ): Promise<void> {
-  await Promise.all(keys.map((key) => t.publish(bus, topic, key)));
+  await Promise.all(list.map((key) => t.publish(bus, topic, key)));
 }

@@ -35,7 +35,7 @@ export const buffer: readonly ConformanceCase[] = [
         sends.every(({ ids }) => ids.length <= 10),
         'no call had more messages than the buffer',
       );
-      await t.until(() => consumer.distinct >= 60, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       return t.judge(lost(), pending(), guard({ confirmed: 60 }));
     },
   },
@@ -63,7 +63,7 @@ export const buffer: readonly ConformanceCase[] = [
         'outcomes over the mark',
       );
       t.equal((await t.publish(bus, orders)).status, 'confirmed', 'a publish when there is room again');
-      await t.until(() => consumer.distinct >= 11, 'the accepted ones are delivered');
+      await t.delivered(orders, [consumer]);
       await t.straggle();
       return t.judge(phantom(), lost(), guard({ confirmed: 11, rejected: 50 }));
     },
@@ -90,7 +90,7 @@ export const buffer: readonly ConformanceCase[] = [
       const size = Math.min(100_000, t.supports.publish.size.text - 1_000);
       const large = await t.publish(bus, orders, null, { data: 'x'.repeat(size) });
       t.equal(large.status, 'confirmed', 'a message larger than the buffer');
-      await t.until(() => consumer.distinct >= 41, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       return t.judge(lost(), pending(), guard({ confirmed: 41 }));
     },
   },
@@ -122,7 +122,7 @@ export const buffer: readonly ConformanceCase[] = [
       latch.open();
       t.equal((await t.within(first, 'the first has an outcome')).status, 'confirmed', 'the first');
       t.equal((await t.publish(bus, orders)).status, 'confirmed', 'a publish after that');
-      await t.until(() => consumer.distinct >= 2, 'the two are delivered');
+      await t.delivered(orders, [consumer]);
       await t.straggle();
       return t.judge(phantom(), lost(), pending(), guard({ confirmed: 2, rejected: 21 }));
     },
@@ -151,7 +151,7 @@ export const buffer: readonly ConformanceCase[] = [
       latch.open();
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       await t.publish(bus, orders);
-      await t.until(() => consumer.distinct >= 1, 'a later one is delivered');
+      await t.delivered(orders, [consumer]);
       await t.straggle();
       return t.judge(phantom(), pending(), guard({ confirmed: 1, rejected: 25 }));
     },

@@ -18,7 +18,7 @@ export const publishOrder: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders] });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       await t.load(bus, orders, { keys: 16, each: 100, concurrency: 50 });
-      await t.until(() => consumer.distinct >= 1_600, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(reordered(), lost(), guard({ confirmed: 1_600 }));
     },
@@ -55,7 +55,7 @@ export const publishOrder: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders], wrap });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
       await t.load(bus, orders, { keys: 16, each: 60, concurrency: 50, gap: 0 });
-      await t.until(() => consumer.distinct >= 960, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       t.ok(refusals >= 8, `only ${refusals} sends had trouble`);
       return t.judge(reordered(), lost(), pending(), guard({ confirmed: 960 }));
@@ -87,7 +87,7 @@ export const publishOrder: readonly ConformanceCase[] = [
       stop.abort();
       const all = await t.within(flow, 'every publish has an outcome', 60_000);
       t.equal(all.filter(({ status }) => status !== 'confirmed').length, 0, 'publishes that did not end confirmed');
-      await t.until(() => consumer.distinct >= all.length, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(
         reordered({ hold: false }),
@@ -110,7 +110,7 @@ export const publishOrder: readonly ConformanceCase[] = [
       if (first === undefined) return t.fail('no connection');
       const consumer = await t.consume(first, orders, { group: t.group('inventory') });
       await Promise.all(buses.map((bus) => t.load(bus, orders, { keys: 8, each: 50 })));
-      await t.until(() => consumer.distinct >= 1_600, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(first, orders, [consumer]);
       return t.judge(reordered(), overlapped(), lost(), guard({ confirmed: 1_600 }));
     },
@@ -135,7 +135,7 @@ export const publishOrder: readonly ConformanceCase[] = [
       t.equal(said.filter((one) => one === 'ok').length, 140, 'confirmed messages of other keys');
       // What comes later is a new beginning.
       t.equal((await t.publish(bus, orders, 'k1')).status, 'confirmed', 'a later message of the key');
-      await t.until(() => consumer.distinct >= 141, 'the others are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(phantom(), reordered(), lost(), guard({ confirmed: 141, rejected: 20 }));
     },
@@ -155,7 +155,7 @@ export const publishOrder: readonly ConformanceCase[] = [
         outcome.status === 'confirmed' ? [] : [`${outcome.seq} ${outcome.error.code}`],
       );
       t.equal(failed, ['1 denied'], 'what was not confirmed');
-      await t.until(() => consumer.distinct >= 159, 'the others are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(phantom(), reordered(), lost(), guard({ confirmed: 159, rejected: 1 }));
     },
@@ -187,7 +187,7 @@ export const publishOrder: readonly ConformanceCase[] = [
       t.equal([...new Set(said)], ['rejected order'], 'outcomes of those behind it');
       latch.open();
       await t.publish(bus, orders, 'k2');
-      await t.until(() => consumer.distinct >= 1, 'another key is delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer], { keys: ['k2'] });
       return t.judge(phantom(), pending(), guard({ confirmed: 1, rejected: 10, unknown: 1 }));
     },

@@ -105,7 +105,7 @@ export const outcomes: readonly ConformanceCase[] = [
         t.equal(said, wanted, `outcome of #${outcome.seq}`);
       }
       const passed = 100 - refused.size;
-      await t.until(() => consumer.distinct >= passed, `the other ${passed} are delivered`);
+      await t.delivered(orders, [consumer]);
       await t.straggle();
       return t.judge(refused.size > 0 ? phantom() : pending(), lost(), unexpected(), guard({ confirmed: passed }));
     },
@@ -125,7 +125,7 @@ export const outcomes: readonly ConformanceCase[] = [
       const all = await t.load(bus, orders, { each: 100 });
       await heal();
       t.equal(all.filter(({ status }) => status !== 'confirmed').length, 0, 'outcomes that are not confirmed');
-      await t.until(() => consumer.distinct >= 120, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(lost(), duplicated({ forbidden: true }), guard({ confirmed: 120, faults: 1 }));
     },
@@ -147,7 +147,7 @@ export const outcomes: readonly ConformanceCase[] = [
         await heal();
         t.equal(all.filter(({ status }) => status !== 'confirmed').length, 0, 'outcomes that are not confirmed');
       }
-      await t.until(() => consumer.distinct >= 120, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
       const sent = t.history
         .of('send')
@@ -173,7 +173,7 @@ export const outcomes: readonly ConformanceCase[] = [
       const size = Math.min(Math.ceil((2 * bytes) / total), 32 * 1024, t.supports.publish.size.text - 1_024);
       const data = 'x'.repeat(size);
       await t.load(bus, orders, { each: total, concurrency: total, data: () => data });
-      await t.until(() => consumer.distinct >= total, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       const sends = t.history.of('send').filter(({ kind }) => kind === 'topic');
       const most = Math.max(...sends.map(({ ids }) => ids.length));
       t.ok(most <= messages, `a batch of ${most} messages was sent; allowed: ${messages}`);

@@ -136,7 +136,7 @@ export const restarts: readonly ConformanceCase[] = [
       t.equal(t.history.of('publish.confirmed').length, 0, 'confirmed before the answer');
       latch.open();
       await t.within(load, 'every publish has an outcome');
-      await t.until(() => consumer.distinct === 20, 'all are delivered');
+      await t.delivered(orders, [consumer]);
       return t.judge(lost(), pending(), guard({ confirmed: 20 }));
     },
   },

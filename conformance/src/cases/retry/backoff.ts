@@ -6,7 +6,7 @@ import { deadLetters, heard } from './letters.ts';
 import { withSupports } from '../wrapped.ts';
 
 /** A timer of core's and a turn of a busy event loop; scaled. What brokers add, they declare. */
-const timerLateness = 400;
+const timerLateness = 1_000;
 
 /** A policy's shortest and longest pause after an attempt, by its documentation. */
 function pauses(policy: BackoffPolicy, attempt: number): { low: number; high: number } {

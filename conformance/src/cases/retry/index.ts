@@ -1,6 +1,7 @@
 import type { ConformanceCase } from '../../case.ts';
 import { exactAttempts } from './attempts.ts';
 import { backoffBounds } from './backoff.ts';
+import { copiedFirst } from './copied-first.ts';
 import { costsNoAttempt } from './costless.ts';
 import { crashLoops } from './crash-loop.ts';
 import { deadLetterRecord } from './dead-letter.ts';
@@ -17,6 +18,7 @@ export const retryCases: readonly ConformanceCase[] = [
   ...backoffBounds,
   ...costsNoAttempt,
   ...deadLetterRecord,
+  ...copiedFirst,
   ...redriven,
   ...poison,
   ...harmlessSettles,

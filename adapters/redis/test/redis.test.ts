@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, test } from 'vitest';
 import { consuming } from './consuming.ts';
 import { faults } from './faults.ts';
 import { handOver } from './hand-over.ts';
+import { leasing } from './leasing.ts';
 import { ordering } from './ordering.ts';
 import { publishing } from './publishing.ts';
 import { cleanUp, missing, raw, required, url } from './server.ts';
@@ -21,6 +22,7 @@ if (url === undefined && required) {
     consuming();
     topics();
     ordering();
+    leasing();
     faults();
     handOver();
   });

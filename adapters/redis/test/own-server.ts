@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,6 +54,32 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+/** A Sentinel that knows this server as `mymaster`. */
+export async function ownSentinel(master: OwnServer): Promise<{ url: string; stop: () => Promise<void> }> {
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'waybill-sentinel-'));
+  const file = join(folder, 'sentinel.conf');
+  writeFileSync(
+    file,
+    `bind 127.0.0.1\nport ${port}\nsentinel monitor mymaster 127.0.0.1 ${master.port} 1\nsentinel auth-pass mymaster ${password}\n`,
+  );
+  const child = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+  process.once('exit', () => child.kill('SIGKILL'));
+  const raw = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 50, maxRetriesPerRequest: null });
+  raw.on('error', () => undefined);
+  await raw.ping();
+  raw.disconnect();
+  return {
+    url: `redis://:${password}@127.0.0.1:${port}`,
+    stop: async () => {
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 const clustered = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'];

@@ -1,8 +1,9 @@
+import { readFileSync } from 'node:fs';
 import type { Adapter, Delivery, Destination } from '@waybill/core/adapter';
 import { afterEach, describe, expect, test } from 'vitest';
 import { redis, type RedisOptions } from '../src/index.ts';
 import { keyed, perKey } from './ordering.ts';
-import { canServe, ownCluster, ownServer, type OwnServer } from './own-server.ts';
+import { canServe, ownCluster, ownSentinel, ownServer, type OwnServer } from './own-server.ts';
 import { consume, gather, idsOf, inboxOf, message, messages, never, orderedTopic, receipts, topic } from './server.ts';
 
 const servers: OwnServer[] = [];
@@ -75,6 +76,57 @@ describe.skipIf(!canServe)('servers of our own', () => {
       const expected = key !== sent[21]?.key || at < 21 ? 'confirmed' : at === 21 ? 'rejected' : 'skipped';
       expect(outcomes[at]?.status, id).toBe(expected);
       expect(stored.has(id)).toBe(expected === 'confirmed');
+    }
+  });
+
+  test('the master is found by its Sentinel', async () => {
+    const server = await ownServer();
+    servers.push(server);
+    const sentinel = await ownSentinel(server);
+    try {
+      const a = await adapter({ url: sentinel.url, sentinel: { name: 'mymaster' } });
+      const orders = await provisioned(a, orderedTopic(3));
+      expect(new Set(statuses(await a.publish(orders, keyed(9, 5, 3), never)))).toEqual(new Set(['confirmed']));
+      const got = await gather(await consume(a, orders), 45);
+      expect(got).toHaveLength(45);
+      expect(await server.raw.xlen(`{${orders.name}__3__0}:stream`)).toBeGreaterThan(0);
+      const unknown = redis({ url: sentinel.url, sentinel: { name: 'nobody' } });
+      const error: unknown = await unknown.connect(never).catch((failure: unknown) => failure);
+      expect(['disconnected', 'unavailable']).toContain(unknown.classify(error));
+      await unknown.close();
+    } finally {
+      await Promise.all(adapters.splice(0).map((one) => one.close()));
+      await sentinel.stop();
+    }
+  });
+
+  test('the rights that the README names are enough, for prefixed keys', async () => {
+    const server = await ownServer();
+    servers.push(server);
+    const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+    const rights = /<!-- acl -->\s*```\s*([^`]+)```/.exec(readme)?.[1]?.trim().split(/\s+/) ?? [];
+    expect(rights.length).toBeGreaterThan(3);
+    await server.raw.acl('SETUSER', 'app', 'on', '>app-secret', 'resetkeys', '~wb:*', ...rights);
+    const url = server.url.replace('redis://:', 'redis://app:').replace('own-server-secret', 'app-secret');
+    const a = await adapter({ url, keyPrefix: 'wb:', dedup: { window: '10s' } });
+    for (const destination of [orderedTopic(3), topic()]) {
+      const orders = await provisioned(a, destination);
+      const sent = destination.ordered ? keyed(9, 5, 3) : messages(45);
+      expect(new Set(statuses(await a.publish(orders, sent, never)))).toEqual(new Set(['confirmed']));
+      if (!destination.ordered) await a.publish(inboxOf(orders), [message({ delay: 100 })], never);
+      const s = await consume(a, orders);
+      const got = await gather(s, destination.ordered ? 45 : 46, 3_000);
+      expect(got.length).toBeGreaterThanOrEqual(45);
+      await s.nack?.([got[0]?.receipt], { delay: 0, failed: false, attempt: 0 });
+      if (!destination.ordered) await s.extend?.([got[1]?.receipt], 10_000);
+      expect(await s.ack(receipts(got.slice(1)))).not.toContain('lost');
+      expect(await s.ack(receipts(await gather(s, 1)))).toEqual(['ok']);
+      await new Promise((resolve) => setTimeout(resolve, 1_300)); // a trim
+      expect((await a.lag?.(orders, 'g', null))?.count).toBe(0);
+      expect((await a.browse?.(orders, null, 100))?.length).toBe(45);
+      expect(await a.oldest?.(orders)).toBeNull();
+      await s.close();
+      await a.reset?.(orders, 'g', null, 'earliest');
     }
   });
 

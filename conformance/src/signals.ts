@@ -11,6 +11,13 @@ export class CaseSignal extends Error {
   }
 }
 
+/** Ends what a case still waits for when its time is over. A case that is over may leave it unhandled. */
+export class CaseOver extends CaseSignal {
+  constructor() {
+    super('failed', 'the case ran out of time');
+  }
+}
+
 /** Infrastructure failed (a broker did not start, a port was taken): the only thing that is tried again. */
 export class InfrastructureError extends Error {
   override readonly name: string = 'InfrastructureError';

@@ -33,7 +33,8 @@ export class Stamping {
     const names = keys === 0 ? [null] : Array.from({ length: keys }, (_, index) => `k${index + 1}`);
     const open = new Set<Promise<unknown>>();
     const all: Promise<Outcome>[] = [];
-    const stopped = (): boolean => signal?.aborted === true;
+    // A case that has failed in the middle must not go on publishing beside the others.
+    const stopped = (): boolean => signal?.aborted === true || this.#waiting.over;
     for (let round = 0; round < each && !stopped(); round++) {
       for (const key of names) {
         if (stopped()) break;

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { UntilOptions } from './case-types.ts';
-import { CaseSignal } from './signals.ts';
+import { CaseOver, CaseSignal } from './signals.ts';
 
 /** WAYBILL_TIME_FACTOR: how much slower than a developer's machine this one may be. */
 export function timeFactor(env: NodeJS.ProcessEnv = process.env): number {
@@ -30,6 +30,11 @@ export class Waiting {
     this.#signal = signal;
     setMaxListeners(0, signal); // a case may wait in many handlers at once
     this.#healthy = healthy;
+  }
+
+  /** The case has ended. */
+  get over(): boolean {
+    return this.#signal.aborted;
   }
 
   scaled(ms: number): number {
@@ -108,7 +113,7 @@ export class Waiting {
     try {
       await sleep(ms, undefined, { signal: this.#signal });
     } catch {
-      throw new CaseSignal('failed', 'the case ran out of time');
+      throw new CaseOver();
     }
   }
 

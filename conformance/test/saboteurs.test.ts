@@ -31,8 +31,14 @@ test('ids are unique, each is caught by some case, and all cases named are there
     expect(title).toMatch(/^[A-Z].*\.$/);
     expect(Object.keys(caughtBy), id).not.toEqual([]);
     expect(Object.values(caughtBy), id).not.toContain('');
-    expect([...Object.keys(caughtBy), ...spares].filter((one) => !known.has(one)), id).toEqual([]);
-    expect(spares.filter((one) => one in caughtBy), id).toEqual([]);
+    expect(
+      [...Object.keys(caughtBy), ...spares].filter((one) => !known.has(one)),
+      id,
+    ).toEqual([]);
+    expect(
+      spares.filter((one) => one in caughtBy),
+      id,
+    ).toEqual([]);
   }
 });
 

@@ -86,7 +86,7 @@ test('everything is native but what core does, until it is hidden', () => {
     fence: ['order.fence'],
     skip: [],
     lag: ['lag'],
-    browse: [],
+    browse: ['browse'],
     reset: ['reset'],
     seek: ['seek'],
   });

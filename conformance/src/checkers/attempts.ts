@@ -17,7 +17,7 @@ export function attempts(options: AttemptsOptions = {}): Checker {
   return (history) => {
     const messages = groupBy(deliveriesIn(history, options), (run) => joined(run.topic, run.group, run.id));
     const dead = deadLetters(history);
-    const over = history.of('detached', 'closed', 'killed', 'revoked', 'lost-partitions');
+    const over = history.of('detached', 'closed', 'killed', 'revoked', 'lost-partitions', 'assigned');
     const ends = over.map((event) => event.wall);
     const findings: Finding[] = [];
     let examined = 0;
@@ -59,7 +59,7 @@ function allowedAfter(
   before: DeliveryView | undefined,
   run: DeliveryView,
   deaths: readonly number[],
-  /** When attachments ended or lost partitions, where attempts do not outlive that. */
+  /** When attachments ended or partitions changed hands, where attempts do not outlive that. */
   ends: readonly number[],
 ): readonly number[] {
   if (before === undefined) return [1];

@@ -88,7 +88,7 @@ export const FLOWS: readonly Saboteur[] = [
           }
         },
       })),
-    caughtBy: { 'D9.an-empty-receive-answers': 'a receive took' },
+    caughtBy: { 'D9.an-empty-receive-answers': 'three receives answer with nothing' },
     spares,
   },
   {

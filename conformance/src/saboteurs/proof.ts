@@ -75,7 +75,8 @@ export async function proveSaboteur(
 ): Promise<SaboteurProof> {
   const { id: name, title, target = 'memory' } = saboteur;
   const random = new Random(seedFrom(name, seed));
-  const sabotaged = (): Harness => wrapHarness(memoryHarness(target), name, (adapter) => saboteur.wrap(adapter, random));
+  const sabotaged = (): Harness =>
+    wrapHarness(memoryHarness(target), name, (adapter) => saboteur.wrap(adapter, random));
   const trials: Trial[] = [];
   for (const [id, expected] of Object.entries(saboteur.caughtBy)) {
     const factor = timeFactor() * (saboteur.patience ?? patience);

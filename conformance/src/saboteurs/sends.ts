@@ -43,7 +43,7 @@ export const SENDS: readonly Saboteur[] = [
     id: 'confirms-rejected',
     title: 'What the broker refuses is said to be confirmed.',
     wrap: (adapter) =>
-      outcomes(adapter, (all) => all.map((outcome) => (outcome.status === 'rejected' ? confirmed : outcome))),
+      answering(adapter, (all) => all.map((outcome) => (outcome.status === 'rejected' ? confirmed : outcome))),
     caughtBy: {
       'P1.rejected-is-stored-nowhere': 'publishes rejected while the broker refused',
       'P2.passing-refusals-are-sent-again': 'all are delivered',
@@ -70,7 +70,7 @@ export const SENDS: readonly Saboteur[] = [
     id: 'rejects-unknown',
     title: 'A send without an answer is said to be rejected for good, though it may be stored.',
     wrap: (adapter) =>
-      outcomes(adapter, (all) =>
+      answering(adapter, (all) =>
         all.map((outcome) =>
           outcome.status === 'unknown' ? { status: 'rejected', error: new Error('no answer') } : outcome,
         ),
@@ -81,7 +81,7 @@ export const SENDS: readonly Saboteur[] = [
   {
     id: 'one-outcome-per-batch',
     title: 'The outcome of the last message of a batch is given to all of it.',
-    wrap: (adapter) => outcomes(adapter, (all) => all.map(() => all.at(-1) ?? confirmed)),
+    wrap: (adapter) => answering(adapter, (all) => all.map(() => all.at(-1) ?? confirmed)),
     caughtBy: { 'P2.passing-refusals-are-sent-again': 'all are delivered' },
     spares,
   },
@@ -211,7 +211,7 @@ export const SENDS: readonly Saboteur[] = [
   },
 ];
 
-function outcomes(
+function answering(
   adapter: Parameters<Saboteur['wrap']>[0],
   change: (all: readonly SendOutcome[]) => readonly SendOutcome[],
 ): ReturnType<Saboteur['wrap']> {

@@ -7,7 +7,7 @@ import {
   type Receipt,
   type SubscriptionSpec,
 } from '@waybill/core/adapter';
-import { never, overlay, subscribing } from './overlay.ts';
+import { never, subscribing } from './overlay.ts';
 import type { Saboteur } from './saboteur.ts';
 
 const spares = ['P4.headers', 'P5.verify-refuses-a-missing-topic'];

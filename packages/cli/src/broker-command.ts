@@ -83,8 +83,7 @@ async function startCommand(name: BrokerName, options: BrokerStartOptions, io: I
   const signal = signalled();
   const { from, data } = options;
   const answer = await startBroker(name, {
-    // A broker of one's own is wanted, wherever tests find theirs.
-    env: { ...io.env, [variable(name, 'URL')]: undefined },
+    env: ownOnly(name, io.env),
     ...(from !== undefined && { from }),
     ...(options.port !== undefined && { port: options.port }),
     ...(data !== undefined && { folder: resolve(io.cwd, data) }),
@@ -111,6 +110,12 @@ async function startCommand(name: BrokerName, options: BrokerStartOptions, io: I
     signal.forget();
     await remove();
   }
+}
+
+/** A broker of one's own is wanted, wherever tests find theirs. */
+function ownOnly(name: BrokerName, env: Io['env']): Io['env'] {
+  const from = env['WAYBILL_BROKER_FROM'];
+  return { ...env, [variable(name, 'URL')]: undefined, WAYBILL_BROKER_FROM: from === 'address' ? undefined : from };
 }
 
 /** The same command in a process of its own, which holds the broker, its watchdog and its record. */

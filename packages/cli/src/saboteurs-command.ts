@@ -48,7 +48,10 @@ export function renderProof({ saboteurs, unproved, seed }: SuiteProof): string {
     trials
       .filter(({ holds }) => !holds)
       .map(({ case: one, verdict, untouched, reason }) => {
-        const said = untouched === null || untouched.verdict === 'passed' ? verdict : `${verdict}, ${untouched.verdict} without it`;
+        const said =
+          untouched === null || untouched.verdict === 'passed'
+            ? verdict
+            : `${verdict}, ${untouched.verdict} without it`;
         return `  ✗ ${id}: ${one}: ${said}: ${reason ?? ''}`;
       }),
   );
@@ -56,7 +59,9 @@ export function renderProof({ saboteurs, unproved, seed }: SuiteProof): string {
     `${saboteurs.filter(({ holds }) => holds).length} of ${saboteurs.length} saboteurs are caught, and only where they should be`,
     ...columns(rows.map((row) => row.map((cell) => escapeText(cell)))),
     ...broken.map((line) => escapeText(line)),
-    ...(unproved.length === 0 ? [] : [`${unproved.length} cases are unproved: ${unproved.map((one) => escapeText(one)).join(', ')}`]),
+    ...(unproved.length === 0
+      ? []
+      : [`${unproved.length} cases are unproved: ${unproved.map((one) => escapeText(one)).join(', ')}`]),
   ];
   return `${lines.join('\n')}\n\nseed ${seed}\n`;
 }

@@ -29,7 +29,12 @@ test('what did not hold is said, and so is what is unproved', () => {
   const [saboteur] = SABOTEURS;
   const trial = { case: 'P1.x', verdict: 'passed', reason: null, ms: 1, expected: 'lost: ' } as const;
   const untouched = { verdict: 'passed', reason: null } as const;
-  const proof = { id: 'loses', title: saboteur?.title ?? '', trials: [{ ...trial, untouched, holds: false }], holds: false };
+  const proof = {
+    id: 'loses',
+    title: saboteur?.title ?? '',
+    trials: [{ ...trial, untouched, holds: false }],
+    holds: false,
+  };
   const text = renderProof({ seed: 7, saboteurs: [proof], unproved: ['P2.y'] });
   expect(text).toMatch(/^0 of 1 saboteurs are caught/);
   expect(text).toContain('✗ loses: P1.x: passed');

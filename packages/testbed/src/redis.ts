@@ -10,8 +10,9 @@ import { type Ability, type RunningBroker, type StartOptions, TestbedError } fro
 
 export interface RedisStart extends StartOptions {
   /**
-   * How often its append-only file is forced to the disk, or `off` for none. Default `everysec`. A killed process loses
-   * nothing with any of the three: only a power cut tells them apart, and the testbed can make none.
+   * When its append-only file is forced to the disk, or `off` for none. Default `always`. With `everysec` a killed
+   * process can lose what it has answered: while a slow fsync runs in the background, Redis puts off its writes for up
+   * to two seconds, and answers all the same. `no` writes before it answers, so only a power cut tells it from `always`.
    */
   readonly fsync?: 'always' | 'everysec' | 'no' | 'off';
   /** TLS on its port, and no plain one; with `mutual` clients must show a certificate. Processes only. Default false. */
@@ -51,7 +52,7 @@ class RedisPlan implements Plan<RedisExtras> {
   #tls: Certificates | null = null;
 
   constructor(options: RedisStart) {
-    const { fsync = 'everysec', tls = false } = options;
+    const { fsync = 'always', tls = false } = options;
     const allowed = ['always', 'everysec', 'no', 'off'];
     if (!allowed.includes(fsync)) throw new TestbedError(`redis: fsync is '${fsync}'; allowed: ${allowed.join(', ')}`);
     if (tls !== true && tls !== false && tls !== 'mutual')
@@ -120,7 +121,7 @@ class RedisPlan implements Plan<RedisExtras> {
   }
 
   #settings(bind: string, port: number, folder: string): string {
-    const { fsync = 'everysec', tls = false } = this.#options;
+    const { fsync = 'always', tls = false } = this.#options;
     const files = this.#tls;
     const listening =
       files === null

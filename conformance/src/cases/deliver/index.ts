@@ -11,6 +11,7 @@ import { moving } from './moving.ts';
 import { pauses } from './pause.ts';
 import { replays } from './replay.ts';
 import { sharing } from './sharing.ts';
+import { signals } from './signals.ts';
 import { starts } from './start.ts';
 
 /** D1 to D11. */
@@ -22,6 +23,7 @@ export const deliverCases: readonly ConformanceCase[] = [
   ...atMostOnce,
   ...crash,
   ...leases,
+  ...signals,
   ...starts,
   ...replays,
   ...moving,

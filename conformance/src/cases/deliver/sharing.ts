@@ -1,6 +1,7 @@
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost, overlapped, resettled, unexpected } from '../../checkers/index.ts';
+import { once } from '../repeats.ts';
 
 export const sharing: readonly ConformanceCase[] = [
   {
@@ -27,7 +28,7 @@ export const sharing: readonly ConformanceCase[] = [
       return t.judge(
         lost(),
         unexpected(),
-        duplicated({ forbidden: repeats === 'never' }),
+        duplicated({ forbidden: once(t) }),
         resettled({ repeats }),
         guard({ confirmed: total }),
       );
@@ -115,13 +116,7 @@ export const sharing: readonly ConformanceCase[] = [
       if (settle.deliveryCount.by !== 'refused' && settle.repeats === 'never')
         for (const { deliveryCount, nth, id } of consumers.flatMap(({ deliveries }) => deliveries))
           t.equal(deliveryCount, nth, `the broker's count of arrivals of ${id}`);
-      return t.judge(
-        overlapped(),
-        attempts(),
-        duplicated({ forbidden: settle.repeats === 'never' }),
-        lost(),
-        guard({ confirmed: 400 }),
-      );
+      return t.judge(overlapped(), attempts(), duplicated({ forbidden: once(t) }), lost(), guard({ confirmed: 400 }));
     },
   },
   {

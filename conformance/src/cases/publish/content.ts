@@ -136,7 +136,7 @@ export const bodiesArrive: readonly ConformanceCase[] = [
       for (const [index, codec] of (['json', 'text', 'bytes'] as const).entries()) {
         // Another program, which declares the topic with one codec.
         const writer = await t.connect();
-        await writer.publish(topic<unknown>(json.name, { codec }), payloads[index]);
+        await writer.publish(topic(json.name, { codec }), payloads[index]);
       }
       await t.until(() => consumer.distinct >= 3, 'all are delivered');
       const [first, second, third] = (['object', 'string', 'bytes'] as const).map((kind) =>

@@ -2,6 +2,7 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { delayed, duplicated, guard, lost } from '../../checkers/index.ts';
 import { blockedSince } from '../pace.ts';
+import { once } from '../repeats.ts';
 import { mustSurvive } from './restarts.ts';
 
 const needs = { 'publish.delay': true } as const;
@@ -36,7 +37,7 @@ export const delay: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [consumer]);
       return t.judge(
         delayed({ lateness: lateness() }),
-        duplicated({ forbidden: true }),
+        duplicated({ forbidden: once(t) }),
         lost(),
         guard({ confirmed: 110 }),
       );
@@ -63,7 +64,7 @@ export const delay: readonly ConformanceCase[] = [
       await t.sentinel(bus, orders, [first, second]);
       return t.judge(
         delayed({ groups: [early], lateness: lateness() }),
-        duplicated({ forbidden: true }),
+        duplicated({ forbidden: once(t) }),
         lost({ since: 'all' }),
         guard({ confirmed: 20, returned: 40 }),
       );

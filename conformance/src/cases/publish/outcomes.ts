@@ -2,6 +2,7 @@ import { type StandardSchema, schemaOf } from './schemas.ts';
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { duplicated, guard, lost, pending, phantom, unexpected } from '../../checkers/index.ts';
+import { once } from '../repeats.ts';
 import { WaybillError } from '@waybill/core';
 import { intercepting } from './wrapping.ts';
 
@@ -70,7 +71,7 @@ export const outcomes: readonly ConformanceCase[] = [
       await t.until(() => consumer.distinct >= 4, 'the elements are delivered');
       await t.straggle();
       t.equal(payloads[0], [1, 2, 3], 'the first payload');
-      t.equal(payloads.slice(1).toSorted(), [4, 5, 6], 'the other payloads');
+      t.equal(new Set(payloads.slice(1)), new Set([4, 5, 6]), 'the other payloads');
       t.equal(await bus.publishMany(orders, []), [], 'outcomes of nothing');
     },
   },
@@ -127,7 +128,7 @@ export const outcomes: readonly ConformanceCase[] = [
       t.equal(all.filter(({ status }) => status !== 'confirmed').length, 0, 'outcomes that are not confirmed');
       await t.delivered(orders, [consumer]);
       await t.sentinel(bus, orders, [consumer]);
-      return t.judge(lost(), duplicated({ forbidden: true }), guard({ confirmed: 120, faults: 1 }));
+      return t.judge(lost(), duplicated({ forbidden: once(t) }), guard({ confirmed: 120, faults: 1 }));
     },
   },
   {

@@ -17,18 +17,6 @@ function pauses(policy: BackoffPolicy, attempt: number): { low: number; high: nu
   return { low: Math.floor(middle * (1 - jitter)), high: Math.ceil(Math.min(max, middle * (1 + jitter))) };
 }
 
-/** From the end of each failed run to the start of the next, shortest and longest. */
-function measured(t: CaseContext): { shortest: number; longest: number } {
-  const ends = new Map<string, number>();
-  const all: number[] = [];
-  for (const run of t.history.deliveries) {
-    const before = ends.get(run.id);
-    if (before !== undefined) all.push(run.wall - before);
-    if (run.endWall !== null) ends.set(run.id, run.endWall);
-  }
-  return { shortest: Math.min(...all), longest: Math.max(...all) };
-}
-
 export const backoffBounds: readonly ConformanceCase[] = [
   {
     id: 'R2.exponential',
@@ -66,6 +54,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
       const policy = fixed(300, { jitter: 0.8 });
+      const retries = heard(bus, 'retry');
       const retry = { attempts: 2, backoff: policy, mode: 'in-place' } as const;
       const consumer = await t.consume(bus, orders, { group, retry, concurrency: 100 }, (_message, { attempt }) => {
         if (attempt === 1) throw new Error('only once');
@@ -73,14 +62,13 @@ export const backoffBounds: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 100 });
       await t.until(() => consumer.returned >= 100, 'all are handled in the end');
       const { low, high } = pauses(policy, 1);
-      const { shortest, longest } = measured(t);
+      // As announced: what a busy machine adds is the checker's business.
+      const delays = retries.map((one) => one.delay);
+      const [shortest, longest] = [Math.min(...delays), Math.max(...delays)];
       t.measure('jitterShortest', shortest);
       t.measure('jitterLongest', longest);
       // Of 100 even draws none in the first or the last quarter: once in 10^12 runs.
-      t.ok(
-        shortest < low + (high - low) / 4 + t.scaled(100),
-        `the shortest pause (${shortest.toFixed(0)} ms) is near ${low} ms`,
-      );
+      t.ok(shortest < low + (high - low) / 4, `the shortest pause (${shortest.toFixed(0)} ms) is near ${low} ms`);
       t.ok(longest > high - (high - low) / 4, `the longest pause (${longest.toFixed(0)} ms) is near ${high} ms`);
       return t.judge(backoff({ bounds: () => ({ low, high: high + t.scaled(timerLateness) }) }), attempts(), lost());
     },

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 
+const program = 'redis-server';
+
 /** Whether servers of our own can be had: what follows reconfigures them, which is nothing for a given address. */
-export const canServe: boolean = spawnSync('redis-server', ['--version']).status === 0;
+export const canServe: boolean = spawnSync(program, ['--version']).status === 0;
 
 export interface OwnServer {
   readonly port: number;
@@ -23,7 +25,7 @@ export async function ownServer(options: readonly string[] = []): Promise<OwnSer
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), 'waybill-redis-'));
   const child: ChildProcess = spawn(
-    'redis-server',
+    program,
     ['--port', String(port), '--bind', '127.0.0.1', '--requirepass', password, '--masterauth', password]
       .concat(['--appendonly', 'yes', '--save', '', '--dir', folder])
       .concat(options),
@@ -65,7 +67,7 @@ export async function ownSentinel(master: OwnServer): Promise<{ url: string; sto
     file,
     `bind 127.0.0.1\nport ${port}\nsentinel monitor mymaster 127.0.0.1 ${master.port} 1\nsentinel auth-pass mymaster ${password}\n`,
   );
-  const child = spawn('redis-server', [file, '--sentinel'], { stdio: 'ignore' });
+  const child = spawn(program, [file, '--sentinel'], { stdio: 'ignore' });
   process.once('exit', () => child.kill('SIGKILL'));
   const raw = new Redis({ host: '127.0.0.1', port, retryStrategy: () => 50, maxRetriesPerRequest: null });
   raw.on('error', () => undefined);

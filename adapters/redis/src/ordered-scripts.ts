@@ -69,11 +69,24 @@ export const RELEASE_LEASE: Script = script(`${FENCE}
 return redis.call('DEL', KEYS[1])`);
 
 /**
- * KEYS lease, stream; ARGV lease's value, group, count, from → 0 when it is no longer ours; else, from an id on (without
+ * KEYS lease, stream; ARGV lease's value, group, count, from, '1' to count no delivery → 0 when it is no longer ours; else, from an id on (without
  * it), [last id looked at or '', entries, delivery counts] of what is pending, and from '>' [the id behind which nothing
  * was delivered, or '' where there may be more, entries].
  */
 export const READ: Script = script(`${FENCE}
+if ARGV[5] == '1' and ARGV[4] ~= '>' then
+  local entries, counts = {}, {}
+  local rows = redis.call('XPENDING', KEYS[2], ARGV[2], '(' .. ARGV[4], '+', ARGV[3], '${OWNER}')
+  for _, row in ipairs(rows) do
+    local entry = redis.call('XRANGE', KEYS[2], row[1], row[1])[1]
+    if entry then
+      entries[#entries + 1], counts[#counts + 1] = entry, row[4]
+    else
+      redis.call('XACK', KEYS[2], ARGV[2], row[1])
+    end
+  end
+  return { #rows > 0 and rows[#rows][1] or '', entries, counts }
+end
 local reply = redis.call('XREADGROUP', 'GROUP', ARGV[2], '${OWNER}', 'COUNT', ARGV[3], 'STREAMS', KEYS[2], ARGV[4])
 local found = reply and reply[1] and reply[1][2] or {}
 if ARGV[4] == '>' then

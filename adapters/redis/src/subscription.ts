@@ -10,7 +10,7 @@ import type { Client } from './connection.ts';
 import { deliveryOf, type EntryReceipt } from './delivery.ts';
 import { compareIds, type Entry } from './entry.ts';
 import { patiently } from './patience.ts';
-import { ACK, GIVEN_BACK, HAND, RELEASE, run, type Script, TAKE } from './scripts.ts';
+import { ACK, EXTEND, GIVE_BACK, RELEASE, run, type Script, TAKE } from './scripts.ts';
 import type { Source, Upkeep } from './upkeep.ts';
 
 const PATIENCE = 1_000; // what `close` waits for a poll
@@ -102,17 +102,14 @@ export class RedisSubscription implements AdapterSubscription {
 
   async nack(receipts: readonly Receipt[]): Promise<void> {
     this.#givenBackAt = 0;
-    await this.#each(receipts, HAND, CHUNK.hand, () => [GIVEN_BACK, LONG_IDLE]);
+    await this.#each(receipts, GIVE_BACK, CHUNK.hand, () => [LONG_IDLE]);
   }
 
   async extend(receipts: readonly Receipt[], ms: number): Promise<readonly (number | 'lost')[]> {
     // The lease is an idle time that others wait for, so it can be cut short but not made longer than that.
     const lease = Math.min(ms, this.#lease);
     const until = performance.now() + lease;
-    const results = await this.#each(receipts, HAND, CHUNK.hand, () => [
-      this.#consumer,
-      Math.floor(this.#lease - lease),
-    ]);
+    const results = await this.#each(receipts, EXTEND, CHUNK.hand, () => [Math.floor(this.#lease - lease)]);
     return results.map((mine) => (mine ? until : 'lost'));
   }
 

@@ -152,6 +152,7 @@ export function ordering(): void {
       expect(await s.ack(receipts(first.slice(5)))).toEqual(first.slice(5).map(() => 'lost'));
       const rest = await gather(s, 100 - kept.length);
       expect(rest).toHaveLength(95);
+      expect(rest.every(({ deliveryCount }) => deliveryCount === 1)).toBe(true);
       for (const numbers of Object.values(perKey([...kept, ...rest]))) expect(numbers).toEqual(upTo(25));
       expect(await s.ack(receipts([...kept, ...rest]))).not.toContain('lost');
     });

@@ -87,8 +87,7 @@ export class RedisSubscription implements AdapterSubscription {
       this.#poll ??= this.#start(max);
       await patiently(this.#poll, ANSWER, signal); // the next call joins it
     }
-    // What waited here beyond its lease belongs to whoever claims it.
-    const now = performance.now();
+    const now = performance.now(); // what waited here beyond its lease belongs to whoever claims it
     this.#ready = this.#ready.filter(({ leaseUntil }) => leaseUntil === null || leaseUntil > now);
     if (this.#ready.length === 0 && this.#failure !== undefined) throw this.#failure;
     return this.#ready.splice(0, max);

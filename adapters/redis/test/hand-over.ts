@@ -106,8 +106,8 @@ export function handOver(): void {
       for (const child of living) child.kill('SIGKILL');
     });
 
-    test('kill -9 of a consumer, three times within 9,000 messages: all handled, each key in order', async () => {
-      const each = 150;
+    test('kill -9 of a consumer, three times within 10,000 messages: all handled, each key in order', async () => {
+      const each = 167;
       const all = new Consumers();
       await all.bus;
       let doomed = await all.start('a0');

@@ -1,6 +1,6 @@
 import type { Delivery } from '@waybill/core/adapter';
 import { describe, expect, test } from 'vitest';
-import { keyed, perKey } from './ordering.ts';
+import { keyed, perKey, upTo } from './ordering.ts';
 import {
   adapter,
   consume,
@@ -13,8 +13,6 @@ import {
   raw,
   receipts,
 } from './server.ts';
-
-const upTo = (count: number): number[] => Array.from({ length: count }, (_, at) => at);
 
 /** Receives and settles for so long; returns everything. */
 async function work(from: Awaited<ReturnType<typeof consume>>, ms: number): Promise<Delivery[]> {

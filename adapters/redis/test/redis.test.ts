@@ -3,6 +3,7 @@ import { consuming } from './consuming.ts';
 import { faults } from './faults.ts';
 import { handOver } from './hand-over.ts';
 import { leasing } from './leasing.ts';
+import { orderedTopics } from './ordered-topics.ts';
 import { ordering } from './ordering.ts';
 import { publishing } from './publishing.ts';
 import { cleanUp, missing, raw, required, url } from './server.ts';
@@ -22,6 +23,7 @@ if (url === undefined && required) {
     consuming();
     topics();
     ordering();
+    orderedTopics();
     leasing();
     faults();
     handOver();

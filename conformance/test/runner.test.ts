@@ -149,7 +149,12 @@ describe('verdicts', () => {
       reason: 'the harness of memory can not: kill-broker',
     });
     const blind = { ...memoryHarness(), spy: {} };
-    expect(await verdict(one(async (t) => void (await t.spy.inFlight('x', 'y'))), blind)).toMatchObject({
+    expect(
+      await verdict(
+        one(async (t) => void (await t.spy.inFlight('x', 'y'))),
+        blind,
+      ),
+    ).toMatchObject({
       verdict: 'not-run',
       reason: expect.stringContaining('spy: inFlight'),
     });

@@ -54,7 +54,7 @@ export function manifest(adapter: AdapterSettings, broker: BrokerSettings): Supp
       // Core retries in place without telling the broker, so what a crash takes with it includes the count.
       attempts: { durable: false },
     },
-    lease: { by: native('lease'), max: null, granularity: 1 },
+    lease: { by: native('lease'), default: 30_000, max: null, granularity: 1 },
     receive: { batch: 256, stopDelay: 1_000, credit: 'subscription', skip: has('skip') },
     requeue: {
       by: native('requeue', 'emulated'),

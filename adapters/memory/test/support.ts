@@ -13,7 +13,7 @@ import { memory, MemoryBroker, type MemoryOptions } from '../src/index.ts';
 export const signal: AbortSignal = new AbortController().signal;
 
 /** Time that passes only when told. */
-export class ManualClock implements Clock {
+class ManualClock implements Clock {
   time = 1_000;
   #timers: { at: number; callback: () => void }[] = [];
 

@@ -54,7 +54,7 @@ export function supportsOf({
       deliveryCount: { by: 'native' },
       attempts: { durable: false },
     },
-    lease: { by: 'emulated', max: null, granularity: 1 },
+    lease: { by: 'emulated', default: 30_000, max: null, granularity: 1 },
     receive: { batch: 200, stopDelay: 1_000, credit: 'subscription', skip: true },
     requeue: { by: 'emulated', max: null, granularity: 1, lateness },
     lag: { by: 'native', exact: true, age: true },

@@ -220,6 +220,9 @@ function spyOf(broker: RedisBroker, keyPrefix: string): Spy {
     consumers: async (topic, group) => {
       const rows = (await ofGroup(topic, ['XINFO', 'CONSUMERS'], group)).flat();
       const names = rows.flatMap((row) => (Array.isArray(row) ? [String((row as Reply[])[1])] : []));
+      // Before Redis 7.2 one that has never got anything is not in the group: the adapter's own list has it.
+      const members = await broker.command('ZRANGE', `${keyPrefix}{${topic}}:members:${group}`, '0', '-1');
+      for (const name of members as Buffer[]) names.push(name.toString());
       return new Set(names.filter(isConsumer)).size;
     },
     put: async (topic, { body, headers, key = null }) => {

@@ -117,7 +117,6 @@ export const CONTENTS: readonly Saboteur[] = [
       'D10.expired-while-it-waited-dead-letter': 'expired messages counted',
       'D10.behind-a-busy-handler': 'expired messages counted',
       'D10.the-key-goes-on': 'expired messages counted',
-      'D10.retried-past-its-time': 'the ten expire',
     },
     spares,
   },

@@ -1,4 +1,4 @@
-import { altering, overlay, receiving } from './overlay.ts';
+import { altering, confirmed, publishing, receiving } from './overlay.ts';
 import type { Saboteur } from './saboteur.ts';
 
 const spares = ['P4.headers', 'O1.next-waits-for-settled'];
@@ -40,13 +40,12 @@ export const DEAD_LETTERS: readonly Saboteur[] = [
   },
   {
     id: 'drops-dead-letters',
-    title: 'Half of the batches of dead letters are confirmed and thrown away.',
+    title: 'Every second dead letter is confirmed and thrown away.',
     wrap: (adapter, random) =>
-      overlay(adapter, {
-        publish: async (destination, messages, signal) =>
-          destination.kind === 'dead-letter' && random.chance(0.5)
-            ? messages.map(() => ({ status: 'confirmed', position: null }))
-            : adapter.publish(destination, messages, signal),
+      publishing(adapter, async (messages, send, destination) => {
+        const kept = messages.filter(() => destination.kind !== 'dead-letter' || random.chance(0.5));
+        const outcomes = kept.length === 0 ? [] : [...(await send(kept))];
+        return messages.map((message) => (kept.includes(message) ? (outcomes.shift() ?? confirmed) : confirmed));
       }),
     caughtBy: {
       'R5.every-message-once': 'the messages that have a dead letter',
@@ -54,7 +53,6 @@ export const DEAD_LETTERS: readonly Saboteur[] = [
       'R1.attempts-then-dead-letter-2': 'dead letters: ',
       'R1.attempts-then-dead-letter-3': 'dead letters: ',
       'R1.attempts-then-dead-letter-6': 'dead letters: ',
-      'R7.again-and-again': 'redriven in round',
       'R7.no-loop': 'redriven: ',
       'R7.in-its-keys-lane': 'every fifth is dead-lettered',
       'R7.purge': 'dead letters after refused redrives',

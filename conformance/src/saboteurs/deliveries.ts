@@ -90,10 +90,8 @@ export const DELIVERIES: readonly Saboteur[] = [
     wrap: (adapter, random) => receiving(adapter, (all) => all.filter(() => !random.chance(0.02))),
     caughtBy: {
       'P1.confirmed-is-delivered': 'did not reach',
-      'D1.before-and-after-subscribe': 'all 200 are delivered',
-      'D2.required-groups': 'has all',
     },
-    spares,
+    spares: ['O6.ordered-and-requeue', 'F1.bad-limits-are-refused'],
   },
   {
     id: 'starts-at-the-end',

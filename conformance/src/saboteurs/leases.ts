@@ -37,7 +37,6 @@ export const LEASES: readonly Saboteur[] = [
       subscribing(adapter, () => ({ extend: async (receipts, ms) => receipts.map(() => performance.now() + ms) })),
     caughtBy: {
       'D6.kept-while-the-handler-runs': 'handler runs of the second consumer',
-      'R3.lease-extension': 'duplicated: ',
     },
     spares,
   },

@@ -10,6 +10,7 @@ import {
   endRecorded,
   installBroker,
   isNotRun,
+  logOf,
   record,
   records,
   recordsFolder,
@@ -25,7 +26,7 @@ import { escapeLines, escapeText } from './escape-text.ts';
 import type { ExitCode } from './exit-code.ts';
 import type { Io } from './io.ts';
 
-export interface BrokerStartOptions {
+interface BrokerStartOptions {
   readonly detach?: boolean;
   readonly from?: Way;
   readonly port?: number;
@@ -136,7 +137,7 @@ async function startDetached(name: BrokerName, options: BrokerStartOptions, io: 
     env: { ...io.env },
   });
   closeSync(file);
-  const log = join(folder, `${name}-${holder.pid}.log`);
+  const log = join(folder, logOf({ broker: name, pid: holder.pid ?? 0 }));
   renameSync(starting, log);
   const ended = new Promise<true>((done) => holder.once('exit', () => done(true)).once('error', () => done(true)));
   for (const end = performance.now() + patience; performance.now() < end;) {

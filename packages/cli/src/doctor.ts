@@ -19,7 +19,7 @@ import {
 } from '@waybill/core/adapter';
 import { reach } from './real-brokers.ts';
 
-export interface BrokerDiagnosis {
+interface BrokerDiagnosis {
   readonly name: string;
   /** Null where no adapter could be made. */
   readonly adapter: string | null;
@@ -35,7 +35,7 @@ export interface NeedDiagnosis {
   readonly by: 'native' | 'emulated' | 'refused';
 }
 
-export interface PlaceDiagnosis {
+interface PlaceDiagnosis {
   /** `topic 'orders'`, `subscription 'orders/inventory'`. */
   readonly where: string;
   readonly broker: string;

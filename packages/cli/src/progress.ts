@@ -38,7 +38,7 @@ export class Progress {
   }
 }
 
-export function etaText(ms: number): string {
+function etaText(ms: number): string {
   const seconds = Math.max(1, Math.round(ms / 1_000));
   return seconds < 90 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} min left`;
 }

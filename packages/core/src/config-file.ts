@@ -9,7 +9,7 @@ import type { ResolvedConfig, WaybillConfig } from './config-types.ts';
 import { WaybillError } from './errors.ts';
 
 /** The files looked for, in the working directory and nowhere else. */
-export const CONFIG_FILES: readonly string[] = ['ts', 'mjs', 'js', 'json', 'yaml', 'yml'].map(
+const CONFIG_FILES: readonly string[] = ['ts', 'mjs', 'js', 'json', 'yaml', 'yml'].map(
   (type) => `waybill.config.${type}`,
 );
 

@@ -14,7 +14,6 @@ import { type Broker, DEAD_LETTER_GROUP } from './places.ts';
 import type { ProvisionSpec } from './contract.ts';
 import { quote } from './quote.ts';
 import type { Route } from './route.ts';
-import { DEFAULTS } from './options.ts';
 
 /** A given-up message, with why (R5). */
 export interface DeadMessage {
@@ -55,7 +54,6 @@ export interface DeadLettersOptions {
   readonly consumer: string;
 }
 
-const LEASE = 30_000;
 /** Most that a redrive takes at once. */
 const BATCH = 100;
 
@@ -114,7 +112,7 @@ export class DeadLetters {
         if (rate !== undefined) await this.#options.broker.link.pause(1_000 / rate);
       },
       // No more at once than can be sent while their lease runs.
-      rate === undefined ? BATCH : Math.max(1, Math.min(BATCH, Math.floor((rate * LEASE) / 2_000))),
+      rate === undefined ? BATCH : Math.max(1, Math.min(BATCH, Math.floor((rate * this.#lease) / 2_000))),
     );
     return { redriven };
   }
@@ -154,6 +152,10 @@ export class DeadLetters {
     };
   }
 
+  get #lease(): number {
+    return this.#options.broker.link.adapter.supports.lease.default;
+  }
+
   async #take(
     wanted: (message: DeadMessage) => boolean,
     each: (delivery: Delivery) => Promise<void>,
@@ -172,7 +174,7 @@ export class DeadLetters {
           inbox: null,
           consumer: `${consumer}-redrive`,
           prefetch: 1_000,
-          lease: Math.min(LEASE, link.adapter.supports.lease.max ?? DEFAULTS.lease),
+          lease: this.#lease,
           start: 'held',
           bounded: false,
           filter: null,

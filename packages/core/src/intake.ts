@@ -8,7 +8,7 @@ import { DEFAULTS } from './options.ts';
 import type { Topic } from './topic.ts';
 
 /** A delivery as a handler sees it. A class of stable shape; the date is made only for who reads it. */
-export class ReceivedMessage<T> implements Message<T> {
+class ReceivedMessage<T> implements Message<T> {
   readonly id: string;
   readonly key: string | null;
   readonly type: string | null;
@@ -54,7 +54,7 @@ export function isForged(delivery: Delivery): boolean {
 }
 
 /** The header out of bound that makes a delivery poison (R8), or null. */
-export function malformedControl(delivery: Delivery): string | null {
+function malformedControl(delivery: Delivery): string | null {
   const malformed = delivery.control?.malformed;
   if (malformed === undefined) return null;
   return delivery.origin === 'inbox' || malformed === 'waybill-expires' ? malformed : null;

@@ -3,7 +3,6 @@ import type { Clock, Timer } from './clock.ts';
 import type { Adapter, Facts, ProvisionSpec } from './contract.ts';
 import { ERROR_CODES, WaybillError } from './errors.ts';
 import type { Events } from './events.ts';
-import { DEFAULTS } from './options.ts';
 
 export interface LinkOptions {
   readonly name: string;
@@ -210,8 +209,3 @@ export class Link {
     return new WaybillError('closed', `broker '${this.name}' is closed`);
   }
 }
-
-export const LINK_DEFAULTS: { connectTimeout: number; reconnect: { min: number; max: number } } = {
-  connectTimeout: DEFAULTS.connectTimeout,
-  reconnect: { min: DEFAULTS.reconnectMin, max: DEFAULTS.reconnectMax },
-};

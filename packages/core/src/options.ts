@@ -61,7 +61,7 @@ export interface SubscribeOptions {
   readonly delivery?: 'at-least-once' | 'at-most-once';
   /** After this the signal fires and the attempt has failed (R12). Default: none. */
   readonly timeout?: Duration;
-  /** Default 30 s, extended at half while held. 1 s (or the broker's least) to the broker's maximum. */
+  /** Default the adapter's (30 s), extended at half while held. 1 s (or the broker's least) to the broker's maximum. */
   readonly lease?: Duration;
   /** What becomes of an expired message. Default `dead-letter`. */
   readonly onExpired?: 'dead-letter' | 'drop';
@@ -98,7 +98,6 @@ export const DEFAULTS = {
   publishBufferMessages: 10_000,
   publishBufferBytes: 67_108_864,
   publishTimeout: 30_000,
-  lease: 30_000,
   drain: 30_000,
   connectTimeout: 10_000,
   reconnectMin: 100,

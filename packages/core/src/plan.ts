@@ -156,7 +156,7 @@ export function resolvePlan(
     lease: ms(
       'lease',
       options.lease,
-      Math.min(DEFAULTS.lease, supports.lease.max ?? Infinity),
+      Math.min(supports.lease.default, supports.lease.max ?? Infinity),
       Math.max(100, supports.lease.granularity),
       supports.lease.max ?? 2 ** 31,
     ),

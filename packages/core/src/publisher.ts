@@ -161,7 +161,7 @@ export class Publisher implements RouteOwner {
       this.#fail(outgoing, 'rejected', refused);
       return;
     }
-    if (signal !== undefined) this.#watch(outgoing, signal);
+    if (signal !== undefined) this.#watch(outgoing, route, signal);
     if (this.#blocked.size === 0 && this.#hasRoom(outgoing)) {
       this.#count(outgoing);
       route.push(outgoing);
@@ -185,15 +185,16 @@ export class Publisher implements RouteOwner {
       this.#events.emit('publish-blocked', { broker: this.#link.name, waiting: this.pending });
   }
 
-  /** A caller that gives up: what waits for room was not sent; what was handed on may be stored. */
-  #watch(outgoing: Outgoing, signal: AbortSignal): void {
+  /** A caller that gives up: what waits for room or its turn was not sent; what is on its way may be stored. */
+  #watch(outgoing: Outgoing, route: Route, signal: AbortSignal): void {
     const give = (): void => {
       if (outgoing.ended) return;
-      outgoing.ended = true;
-      const blocked = outgoing.tick !== -1 && this.#isBlocked(outgoing);
-      if (!blocked) this.#release(outgoing);
-      else this.#blocked.filter((one) => one.outgoing !== outgoing);
-      this.#fail(outgoing, blocked ? 'rejected' : 'unknown', aborted(outgoing.destination));
+      const error = aborted(outgoing.destination);
+      if (!this.#isBlocked(outgoing)) route.abandon(outgoing, error);
+      else {
+        this.#blocked.filter((one) => one.outgoing !== outgoing);
+        this.#endBlocked(outgoing, error);
+      }
     };
     signal.addEventListener('abort', give, { once: true });
     outgoing.unwatch = () => signal.removeEventListener('abort', give);

@@ -39,15 +39,19 @@ export class Route {
   }
 
   push(outgoing: Outgoing): void {
-    const { key } = outgoing.message;
-    if (this.destination.ordered && key !== null) {
-      const { partition } = outgoing.message;
-      const index = this.#slots.length === 1 ? 0 : (partition ?? murmur2(key) & 0x7fffffff) % this.#slots.length;
-      (this.#slots[index] as Slot).push(outgoing);
+    const slot = this.#slotOf(outgoing);
+    if (slot !== null) {
+      slot.push(outgoing);
       return;
     }
     this.#shared.push(outgoing);
     this.#wakeOne();
+  }
+
+  /** Its caller gives it up, and with it, on a guarded key, what was accepted behind it. */
+  abandon(outgoing: Outgoing, error: WaybillError): void {
+    const slot = this.#slotOf(outgoing) ?? this.#slots.find((one) => one.has(outgoing)) ?? this.#slots[0];
+    slot?.abandon(outgoing, error);
   }
 
   /** Best-effort messages waiting. */
@@ -67,6 +71,13 @@ export class Route {
   /** Ends what is past its deadline, sent or not, and what follows it in its key. */
   sweep(): void {
     for (const slot of this.#slots) slot.sweep();
+  }
+
+  /** The slot of its key; null where there is no order to keep. */
+  #slotOf({ message: { key, partition } }: Outgoing): Slot | null {
+    if (!this.destination.ordered || key === null) return null;
+    const index = this.#slots.length === 1 ? 0 : (partition ?? murmur2(key) & 0x7fffffff) % this.#slots.length;
+    return this.#slots[index] as Slot;
   }
 
   #wakeOne(): void {
@@ -133,14 +144,23 @@ class Slot {
     }
   }
 
+  has(outgoing: Outgoing): boolean {
+    return this.#inFlight.includes(outgoing);
+  }
+
+  /** Ends a message now, whatever its call still says; without a call under way nothing of it was sent. */
+  abandon(outgoing: Outgoing, error: WaybillError): void {
+    const batch = this.has(outgoing) ? this.#inFlight : [];
+    if (this.#call !== null)
+      for (const other of batch)
+        if (other === outgoing || other.message.key === outgoing.message.key) other.maybeStored = true;
+    this.#end(outgoing, error, batch);
+    if (batch.every(({ ended }) => ended)) this.#call?.abort();
+  }
+
   sweep(): void {
-    for (const outgoing of this.#inFlight) {
-      if (outgoing.ended || !this.#owner.expired(outgoing)) continue;
-      // Without a call under way it still waits for the connection: nothing of it was sent.
-      if (this.#call !== null) outgoing.maybeStored = true;
-      this.#end(outgoing, this.#timeout(outgoing));
-      this.#call?.abort();
-    }
+    for (const outgoing of this.#inFlight)
+      if (!outgoing.ended && this.#owner.expired(outgoing)) this.abandon(outgoing, this.#timeout(outgoing));
     this.#endExpired(this.#unresolved);
     this.#unresolved = this.#unresolved.filter((outgoing) => !outgoing.ended);
     for (const queue of [this.#queue, this.#shared, this.#offers]) {

@@ -103,8 +103,11 @@ export interface Supports {
     /** Whether in-place attempts survive a crash of the consumer (R1). */
     readonly attempts: { readonly durable: boolean };
   };
-  /** Holding a delivery (D6). `max` is the longest in all; `granularity` the unit of an extension. */
-  readonly lease: Capability & { readonly max: number | null; readonly granularity: number };
+  /**
+   * Holding a delivery (D6). `default` is the lease that core asks for where the subscription says nothing: bounds such as
+   * `deliver.redelivery` are those of this lease. `max` is the longest in all; `granularity` the unit of an extension.
+   */
+  readonly lease: Capability & { readonly default: number; readonly max: number | null; readonly granularity: number };
   readonly receive: {
     /** One full broker batch: the size of `receive` that the broker answers best. */
     readonly batch: number;

@@ -47,7 +47,7 @@ const full: Supports = {
     deliveryCount: native,
     attempts: { durable: true },
   },
-  lease: { ...native, max: null, granularity: 1 },
+  lease: { ...native, default: 30_000, max: null, granularity: 1 },
   receive: { batch: 10, stopDelay: 0, credit: 'subscription', skip: true },
   requeue: { ...native, max: null, granularity: 1, lateness: 100 },
   lag: { ...native, exact: true, age: true },

@@ -239,3 +239,17 @@ describe('publishing', () => {
     expect(stored).toEqual(['a1']);
   });
 });
+
+test('a caller that gives up a message in its turn takes along what was accepted behind it', async () => {
+  const { clock, publisher, route, stored } = await rig(['throttled', 'throttled'], { inFlight: 1 });
+  const stop = new AbortController();
+  const first = publisher.publish(route, message('a1', 'a'), true, stop.signal);
+  const second = publisher.publish(route, message('a2', 'a'), true);
+  const other = publisher.publish(route, message('b1', 'b'), true);
+  await new Promise((resolve) => setImmediate(resolve));
+  stop.abort();
+  await expect(first).rejects.toMatchObject({ outcome: 'rejected', id: 'a1' });
+  await expect(second).rejects.toMatchObject({ code: 'order', outcome: 'rejected', id: 'a2' });
+  await settle(clock, [other]);
+  expect(stored).toEqual(['b1']);
+});

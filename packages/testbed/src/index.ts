@@ -5,7 +5,7 @@
  */
 export type { Certificates } from './certificates.ts';
 export { describeNotRun, isNotRun, isRequired, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
-export { type BrokerRecord, endRecorded, record, records, recordsFolder } from './records.ts';
+export { type BrokerRecord, endRecorded, logOf, record, records, recordsFolder } from './records.ts';
 export type { RedisBroker, RedisStart } from './redis.ts';
 export type { Reply } from './resp.ts';
 export {

@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processIdentity } from './process-identity.ts';
 import type { Environment } from './program.ts';
@@ -66,7 +66,7 @@ export async function endRecorded(one: BrokerRecord, env: Environment): Promise<
     for (const end = performance.now() + patience; performance.now() < end && (await lives());) await sleep(50);
   }
   if (await lives()) throw new TestbedError(`process ${one.pid} does not end`);
-  await rm(join(await recordsFolder(env), fileOf(one)), { force: true });
+  await forget(await recordsFolder(env), one);
 }
 
 async function readRecord(path: string): Promise<BrokerRecord | null> {
@@ -77,8 +77,17 @@ async function readRecord(path: string): Promise<BrokerRecord | null> {
     return null; // it has just been crossed out, or it is none of ours
   }
   if (Number.isSafeInteger(read.pid) && (await processIdentity(read.pid)) === read.identity) return read;
-  await rm(path, { force: true });
+  await forget(dirname(path), read);
   return null;
+}
+
+/** What a detached process has printed; beside its record, and removed with it. */
+export function logOf({ broker, pid }: Pick<BrokerRecord, 'broker' | 'pid'>): string {
+  return `${broker}-${pid}.log`;
+}
+
+async function forget(folder: string, one: BrokerRecord): Promise<void> {
+  for (const name of [fileOf(one), logOf(one)]) await rm(join(folder, basename(name)), { force: true });
 }
 
 function fileOf({ broker, pid }: Pick<BrokerRecord, 'broker' | 'pid'>): string {

@@ -24,7 +24,7 @@ interface Waiting {
 }
 
 /** A Redis client of a few lines: the testbed asks few questions, and must not lean on the client under test. */
-export class RespConnection {
+class RespConnection {
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
   #received: Buffer = Buffer.alloc(0);

@@ -36,7 +36,7 @@ interface PortBinding {
   HostPort?: string;
 }
 
-export interface ContainerMaker {
+interface ContainerMaker {
   hostConfig: { PortBindings?: Record<string, PortBinding[]> };
   beforeContainerCreated?(): Promise<void>;
   containerCreated?(id: string): Promise<void>;

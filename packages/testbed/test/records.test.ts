@@ -4,7 +4,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { type BrokerRecord, endRecorded, record, records, recordsFolder, type RunningBroker } from '../src/index.ts';
+import {
+  type BrokerRecord,
+  endRecorded,
+  logOf,
+  record,
+  records,
+  recordsFolder,
+  type RunningBroker,
+} from '../src/index.ts';
 import { processIdentity } from '../src/process-identity.ts';
 
 let home: string;
@@ -43,6 +51,7 @@ test('of a process that has gone there is no record, whoever has its number now'
   writeFileSync(path, JSON.stringify(stale));
   await endRecorded(stale, env); // this process has its number, and lives on
   writeFileSync(path, JSON.stringify(stale));
+  writeFileSync(join(folder, logOf(stale)), 'its log');
   writeFileSync(join(folder, 'broken.json'), '{');
   expect(await records(env)).toEqual([]);
   expect(readdirSync(folder)).toEqual(['broken.json']);

@@ -9,7 +9,7 @@ const needs = { 'deliver.atMostOnce': true } as const;
 const delivery = 'at-most-once' as const;
 
 /** D4: the broker had said that a delivery was settled before its handler started. */
-export const settledFirst: Checker = (history) => {
+const settledFirst: Checker = (history) => {
   const arrivals = history.arrivals.filter(({ origin }) => origin !== 'dead-letter');
   const findings: Finding[] = [];
   let examined = 0;

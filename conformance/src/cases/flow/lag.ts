@@ -49,7 +49,8 @@ export const lag: readonly ConformanceCase[] = [
       await t.until(() => consumer.running === 5, 'five are delivered');
       await t.settled(() => consumer.count, 'deliveries');
       await lagBecomes(t, place, 20, 'while five are delivered and none settled');
-      if (t.supports.lag.exact) t.equal((await consumer.subscription.lag()).count, 20, 'the lag as its subscription says it');
+      if (t.supports.lag.exact)
+        t.equal((await consumer.subscription.lag()).count, 20, 'the lag as its subscription says it');
       gate.release(5);
       await t.until(() => consumer.returned === 5, 'five handlers have returned');
       await lagBecomes(t, place, 15, 'after five were settled');

@@ -2,11 +2,13 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase, Fault } from '../../case.ts';
 import { attempts, guard, lost, pending } from '../../checkers/index.ts';
 import type { Heal } from '../../target.ts';
+import { lostAcks } from '../flow/lost-acks.ts';
 
 const quickly = { reconnect: { max: '200ms' } } as const;
 
 /** Faults under a steady flow, each after progress; at the end everything confirmed is there and nothing is pending. */
 async function underFlow(t: CaseContext, rounds: number, strike: () => Promise<Heal | void>): Promise<void> {
+  t.allowLog(lostAcks);
   const keyed = t.supports.order.key.by !== 'refused';
   const orders = t.topic('orders', keyed ? { ordering: 'key' } : {});
   const group = t.group('inventory');
@@ -97,6 +99,7 @@ export const reconnecting: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
+      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -125,6 +128,7 @@ export const reconnecting: readonly ConformanceCase[] = [
     faults: ['cut'],
     spy: true,
     run: async (t: CaseContext) => {
+      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders], config: quickly });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
@@ -150,6 +154,7 @@ export const reconnecting: readonly ConformanceCase[] = [
     cost: 'long',
     faults: ['cut'],
     run: async (t: CaseContext) => {
+      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders], config: quickly });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory'), prefetch: 7 });

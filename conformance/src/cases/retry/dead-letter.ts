@@ -133,7 +133,7 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 3 });
       await t.until(() => dead.length >= 3, 'all are dead-lettered');
       const elsewhere = await t.connect();
-      const letters = await deadLetters(t, elsewhere, topic<unknown>(orders.name), group);
+      const letters = await deadLetters(t, elsewhere, topic(orders.name), group);
       t.equal(
         letters.map((one) => [one.topic, one.group]),
         letters.map(() => [orders.name, group]),

@@ -15,7 +15,7 @@ interface Standing {
   readonly failing: Consumer;
   readonly other: Consumer;
   readonly dead: readonly unknown[];
-  heal(): void;
+  heal: () => void;
 }
 
 /** A group that gives every message up, and another that handles them. */

@@ -1,6 +1,9 @@
 import { type Facts, WaybillError } from '@waybill/core/adapter';
-import { Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import type { Settings } from './options.ts';
+
+/** One server, or the servers of a Cluster: then every command goes where its keys are. */
+export type Client = Redis | Cluster;
 
 /** Commands that later versions would use where the server has them. Asked for by name: Valkey's version says nothing. */
 const optional = ['XACKDEL', 'XDELEX', 'XNACK', 'WAITAOF'];
@@ -11,25 +14,9 @@ const optional = ['XACKDEL', 'XDELEX', 'XNACK', 'WAITAOF'];
  *
  * @param patience Milliseconds a command may take by its own nature (a blocking read), on top of the timeout.
  */
-export async function dial(settings: Settings, role: string, patience: number, signal: AbortSignal): Promise<Redis> {
-  const { host, port, username, password, db, tls, timeout, client } = settings;
+export async function dial(settings: Settings, role: string, patience: number, signal: AbortSignal): Promise<Client> {
   signal.throwIfAborted();
-  const connection = new Redis({
-    host,
-    port,
-    db,
-    ...(username !== null && { username }),
-    ...(password !== null && { password }),
-    ...(tls !== null && { tls }),
-    connectionName: `waybill:${client.replaceAll(/[^\w.-]/g, '_')}:${role}`,
-    lazyConnect: true,
-    protocol: 2, // the same replies from every server; nothing here needs RESP3
-    retryStrategy: null,
-    enableOfflineQueue: false,
-    maxRetriesPerRequest: 0,
-    connectTimeout: timeout,
-    socketTimeout: timeout + patience,
-  });
+  const connection = open(settings, role, patience);
   let first: unknown;
   connection.on('error', (error: unknown) => (first ??= error)); // without a listener ioredis prints it
   const stop = (): void => connection.disconnect();
@@ -45,10 +32,52 @@ export async function dial(settings: Settings, role: string, patience: number, s
   }
 }
 
+function open(settings: Settings, role: string, patience: number): Client {
+  const { hosts, username, password, db, tls, timeout, client, sentinel, cluster } = settings;
+  const options = {
+    db,
+    ...(username !== null && { username }),
+    ...(password !== null && { password }),
+    ...(tls !== null && { tls }),
+    connectionName: `waybill:${client.replaceAll(/[^\w.-]/g, '_')}:${role}`,
+    lazyConnect: true,
+    protocol: 2 as const, // the same replies from every server; nothing here needs RESP3
+    retryStrategy: null,
+    enableOfflineQueue: false,
+    maxRetriesPerRequest: 0,
+    connectTimeout: timeout,
+    socketTimeout: timeout + patience,
+  };
+  if (cluster)
+    return new Cluster([...hosts], {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: () => null,
+      // Only what a server has refused is sent again: it was not executed.
+      retryDelayOnFailover: 0,
+      retryDelayOnClusterDown: 0,
+      maxRedirections: 5,
+      redisOptions: options,
+    });
+  if (sentinel !== null)
+    return new Redis({
+      ...options,
+      sentinels: [...hosts],
+      name: sentinel.name,
+      role: 'master' as const,
+      sentinelRetryStrategy: () => null,
+      ...(sentinel.username !== null && { sentinelUsername: sentinel.username }),
+      ...(sentinel.password !== null && { sentinelPassword: sentinel.password }),
+    });
+  return new Redis({ ...options, ...hosts[0] });
+}
+
 /** ioredis puts a command's arguments on its errors: on a handshake's, the password. */
 function presentable(error: unknown): unknown {
   if (typeof error !== 'object' || error === null) return error;
   if ('command' in error) delete error.command;
+  // A Cluster's error says why in another one.
+  if ('lastNodeError' in error && error.lastNodeError instanceof Error) return presentable(error.lastNodeError);
   // What Node throws for a name with several addresses has no message of its own.
   if (error instanceof AggregateError && error.message === '')
     error.message = error.errors.map((one: Error) => one.message).join('; ');
@@ -56,7 +85,14 @@ function presentable(error: unknown): unknown {
 }
 
 /** What the server is. @throws WaybillError `unsupported` when that is less than the manifest says. */
-export async function inspect(connection: Redis, settings: Settings): Promise<Facts> {
+export async function inspect(client: Client, settings: Settings): Promise<Facts> {
+  if (client instanceof Redis) return inspectServer(client, settings);
+  const all = await Promise.all(client.nodes('master').map((node) => inspectServer(node, settings)));
+  if (all[0] === undefined) throw new WaybillError('unavailable', 'redis: the Cluster has no master');
+  return { ...all[0], nodes: all.length };
+}
+
+async function inspectServer(connection: Redis, settings: Settings): Promise<Facts> {
   const [info, commands, fsync] = await Promise.all([
     connection.info(),
     connection.call('COMMAND', ['INFO', ...optional]).catch(() => null),
@@ -91,11 +127,12 @@ export async function inspect(connection: Redis, settings: Settings): Promise<Fa
     refuse(
       `maxmemory-policy ${facts.maxmemoryPolicy} may evict whole streams; set noeviction, or accept that by allowEviction: true`,
     );
-  if (
-    facts.cluster &&
-    Number(/^cluster_size:(\d+)/m.exec(String(await connection.call('CLUSTER', ['INFO'])))?.[1] ?? 1) > 1
-  )
-    refuse('the server is a node of a Cluster, which is not supported yet');
+  if (facts.cluster && !settings.cluster) {
+    const state = String(await connection.call('CLUSTER', ['INFO']));
+    if (Number(/^cluster_size:(\d+)/m.exec(state)?.[1] ?? 1) > 1)
+      refuse('the server is a node of a Cluster; say cluster: true');
+  }
+  if (!facts.cluster && settings.cluster) refuse('the server is no node of a Cluster; leave cluster: true out');
   return facts;
 }
 

@@ -4,6 +4,7 @@ import { type ErrorCode, WaybillError } from '@waybill/core/adapter';
 const codes: readonly (readonly [RegExp, ErrorCode])[] = [
   [/\bOOM\b/, 'throttled'],
   [/\bmax number of clients\b/, 'throttled'],
+  [/Too many Cluster redirections/, 'unavailable'],
   [/\b(?:NOREPLICAS|READONLY|LOADING|MASTERDOWN|MISCONF|BUSY|TRYAGAIN|CLUSTERDOWN|MOVED|ASK)\b/, 'unavailable'],
   [/\b(?:NOGROUP|UNBLOCKED)\b|no such key/, 'not-found'],
   [/\b(?:NOAUTH|NOPERM|WRONGPASS|DENIED)\b|invalid password|without any password configured/, 'denied'],
@@ -12,14 +13,14 @@ const codes: readonly (readonly [RegExp, ErrorCode])[] = [
   [/unknown command/i, 'unsupported'],
 ];
 const lost =
-  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection is closed|Stream isn't writeable|Socket timeout|connection close|Socket closed|socket hang up|disconnected before secure TLS/i;
+  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection is closed|Stream isn't writeable|Socket timeout|connection close|Socket closed|socket hang up|disconnected before secure TLS|All sentinels are unreachable|Cluster isn't ready|None of startup nodes|Failed to refresh slots|Cluster is ended/i;
 
 /** Whether the server itself refused: then the command has changed nothing. */
 export const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError';
 
 /** Whether the command was never written: the connection was known to be gone. */
 export const isUnsent = (error: unknown): boolean =>
-  error instanceof Error && error.message.startsWith("Stream isn't writeable");
+  error instanceof Error && /^(?:Stream isn't writeable|Cluster isn't ready)/.test(error.message);
 
 /** The code of anything that this adapter throws. */
 export function classify(error: unknown): ErrorCode {

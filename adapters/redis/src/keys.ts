@@ -11,38 +11,82 @@ export interface StreamKeys {
   readonly settings: string;
 }
 
-/** The stream of a topic or dead-letter topic, or of a group's inbox. An ordered mode adds a partition to `base`. */
-export function streamKeys(prefix: string, destination: Destination): StreamKeys {
-  if (destination.kind === 'inbox') return inboxKeys(prefix, destination.topic, destination.group ?? '');
-  const base = baseOf(prefix, destination);
-  return {
-    stream: destination.address ?? `${base}:stream`,
-    due: `${base}:due`,
-    dedup: `${base}:dedup:stream:`,
-    settings: `${base}:settings`,
-  };
+/** What makes one consumer the owner of a partition: under the hash tag of the partition's streams. */
+export interface LeaseKeys {
+  /** `<consumer>#<instance>:<epoch>` of the owner, with a time to live. */
+  readonly lease: string;
+  /** The last epoch given; it only grows. */
+  readonly epoch: string;
 }
 
-/** @param topic The topic's joined name. */
-export function inboxKeys(prefix: string, topic: string, group: string): StreamKeys {
-  const base = `${prefix}{${topic}}`;
-  return {
-    stream: `${base}:inbox:${group}`,
-    due: `${base}:due:${group}`,
-    dedup: `${base}:dedup:inbox:${group}:`,
-    settings: `${base}:settings:${group}`,
-  };
-}
+/**
+ * Every key of this adapter. A topic without partitions has one hash tag, `{orders}`; one with partitions has a tag each,
+ * `{orders__12__3}`, and a group's inbox always has the tag of the stream that it belongs to.
+ */
+export class Layout {
+  readonly #prefix: string;
+  /** Topics that are another program's streams. An inbox does not say so, and is to lie beside its topic. */
+  readonly #addresses = new Map<string, string>();
 
-/** Sorted set of a group's live consumers: score = last sign of life by the server's clock. */
-export function membersKey(prefix: string, destination: Destination, group: string): string {
-  return `${baseOf(prefix, destination)}:members:${group}`;
-}
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+  }
 
-function baseOf(prefix: string, { name, address }: Destination): string {
-  if (address === null) return `${prefix}{${name}}`;
-  const [, tag] = /\{([^}]+)\}/.exec(address) ?? [];
-  if (tag !== undefined) return `${prefix}{${tag}}:${address}`;
-  if (!/[{}]/.test(address)) return `${prefix}{${address}}`;
-  throw new WaybillError('invalid', `address '${address}' of '${name}' has braces that are no hash tag`);
+  /** The streams of a destination, one per partition. */
+  streams(destination: Destination): StreamKeys[] {
+    return Array.from({ length: destination.partitions ?? 1 }, (_, partition) => this.stream(destination, partition));
+  }
+
+  stream(destination: Destination, partition: number): StreamKeys {
+    const base = this.#base(destination, partition);
+    const { group } = destination;
+    if (destination.kind === 'inbox')
+      return {
+        stream: `${base}:inbox:${group}`,
+        due: `${base}:due:${group}`,
+        dedup: `${base}:dedup:inbox:${group}:`,
+        settings: `${base}:settings:${group}`,
+      };
+    return {
+      stream: destination.address ?? `${base}:stream`,
+      due: `${base}:due`,
+      dedup: `${base}:dedup:stream:`,
+      settings: `${base}:settings`,
+    };
+  }
+
+  lease(destination: Destination, partition: number, group: string): LeaseKeys {
+    const base = this.#base(destination, partition);
+    return { lease: `${base}:lease:${group}`, epoch: `${base}:epoch:${group}` };
+  }
+
+  /** Sorted set of a group's live consumers. */
+  members(destination: Destination, group: string): string {
+    if (destination.partitions === null) return `${this.#base(destination, 0)}:members:${group}`;
+    return `${this.#prefix}{${destination.topic}__${destination.partitions}}:members:${group}`;
+  }
+
+  /** The recorded number of partitions (O7). */
+  partitions({ topic }: Destination): string {
+    return `${this.#prefix}{${topic}}:partitions`;
+  }
+
+  #base(destination: Destination, partition: number): string {
+    const { kind, name, topic, partitions } = destination;
+    const own = kind === 'inbox' ? topic : name;
+    const address = kind === 'inbox' ? (this.#addresses.get(topic) ?? null) : destination.address;
+    if (partitions !== null) {
+      if (address === null) return `${this.#prefix}{${own}__${partitions}__${partition}}`;
+      throw new WaybillError(
+        'unsupported',
+        `redis: '${topic}' is ordered, so it has ${partitions} streams, which the address '${address}' can't name`,
+      );
+    }
+    if (address === null) return `${this.#prefix}{${own}}`;
+    if (kind === 'topic') this.#addresses.set(topic, address);
+    const [, tag] = /\{([^}]+)\}/.exec(address) ?? [];
+    if (tag !== undefined) return `${this.#prefix}{${tag}}:${address}`;
+    if (!/[{}]/.test(address)) return `${this.#prefix}{${address}}`;
+    throw new WaybillError('invalid', `address '${address}' of '${name}' has braces that are no hash tag`);
+  }
 }

@@ -26,14 +26,24 @@ export interface RedisOptions {
   readonly dedup?: { readonly window: Duration };
   /** How long settled messages are kept where the topic doesn't say. Default 7 days; 0 removes them when all groups have settled. */
   readonly retention?: Duration;
+  /** The URL's hosts are Sentinels, which know the master of this name. User and password are for the Sentinels. */
+  readonly sentinel?: { readonly name: string; readonly username?: string; readonly password?: string };
+  /** The URL's hosts are nodes of a Cluster, of which one is enough. Not with `sentinel`, a `db`, or `replicated`. */
+  readonly cluster?: boolean;
   /** A connection that owes an answer for this long is given up. 100 ms to 60 s; default 5 s. */
   readonly timeout?: Duration;
 }
 
 /** Options, checked and complete. */
 export interface Settings {
-  readonly host: string;
-  readonly port: number;
+  /** Not empty. */
+  readonly hosts: readonly { readonly host: string; readonly port: number }[];
+  readonly sentinel: {
+    readonly name: string;
+    readonly username: string | null;
+    readonly password: string | null;
+  } | null;
+  readonly cluster: boolean;
   readonly username: string | null;
   readonly password: string | null;
   readonly db: number;
@@ -48,9 +58,10 @@ export interface Settings {
   readonly client: string;
 }
 
-const known = 'url username password db tls keyPrefix durability replicas allowEviction dedup retention timeout'.split(
-  ' ',
-);
+const known =
+  'url username password db tls keyPrefix durability replicas allowEviction dedup retention sentinel cluster timeout'.split(
+    ' ',
+  );
 const durabilities = ['memory', 'process', 'replicated'] as const;
 
 /** @throws WaybillError `invalid`, without a secret in it. */
@@ -61,11 +72,14 @@ export function settingsOf(options: RedisOptions, client: string): Settings {
   const { hosts, params } = url;
   if (url.scheme !== 'redis' && url.scheme !== 'rediss')
     throw wrong(`the URL's scheme is ${url.scheme}; allowed: redis, rediss`);
-  if (hosts.length > 1) throw wrong('the URL has several hosts; Cluster and Sentinel are not supported yet');
+  const sentinel = sentinelOf(options.sentinel);
+  const cluster = options.cluster === true;
+  if (sentinel !== null && cluster) throw wrong('sentinel and cluster exclude each other');
+  if (hosts.length > 1 && sentinel === null && !cluster)
+    throw wrong('the URL has several hosts; say cluster: true, or sentinel with the name of the master');
   for (const name of Object.keys(params))
     if (name !== 'keyPrefix' && name !== 'durability')
       throw wrong(`URL parameter ${name} is unknown; allowed: keyPrefix, durability`);
-  const host = hosts[0]?.host ?? '127.0.0.1';
   const keyPrefix = options.keyPrefix ?? params['keyPrefix'] ?? '';
   if (typeof keyPrefix !== 'string' || !/^[\w.:-]{0,64}$/.test(keyPrefix))
     throw wrong('keyPrefix must be up to 64 letters, digits, and _ . : -');
@@ -73,13 +87,22 @@ export function settingsOf(options: RedisOptions, client: string): Settings {
   if (!isDurability(durability))
     throw wrong(`durability is ${JSON.stringify(durability)}; allowed: ${durabilities.join(', ')}`);
   if (options.tls !== undefined && url.scheme !== 'rediss') throw wrong('tls needs a rediss: URL');
-  const tls = url.scheme === 'rediss' ? { servername: host, ...options.tls } : null;
+  const first = hosts[0]?.host ?? '127.0.0.1';
+  const tls = url.scheme === 'rediss' ? { ...(hosts.length < 2 && { servername: first }), ...options.tls } : null;
+  const db = options.db === undefined ? database(url) : whole('db', options.db, 0, 65_535);
+  if (cluster && db !== 0) throw wrong(`db is ${db}; a Cluster has only 0`);
+  if (cluster && durability === 'replicated') throw wrong(`durability 'replicated' is not to be had with cluster`);
+  const usual = sentinel === null ? 6379 : 26_379;
   return {
-    host,
-    port: hosts[0]?.port ?? 6379,
+    hosts:
+      hosts.length === 0
+        ? [{ host: first, port: usual }]
+        : hosts.map(({ host, port }) => ({ host, port: port ?? usual })),
+    sentinel,
+    cluster,
     username: text('username', options.username) ?? url.username,
     password: text('password', options.password) ?? url.password,
-    db: options.db === undefined ? database(url) : whole('db', options.db, 0, 65_535),
+    db,
     tls,
     keyPrefix,
     durability,
@@ -111,6 +134,14 @@ function whole(name: string, value: unknown, least: number, most: number): numbe
 function text(name: string, value: unknown): string | null {
   if (value === undefined || typeof value === 'string') return value ?? null;
   throw wrong(`${name} must be a string`);
+}
+
+function sentinelOf(options: RedisOptions['sentinel']): Settings['sentinel'] {
+  if (options === undefined) return null;
+  const { name, username, password, ...others } = options;
+  for (const other of Object.keys(others)) throw wrong(`option sentinel.${other} is unknown`);
+  if (typeof name !== 'string' || name === '') throw wrong('sentinel.name must be the name of the master');
+  return { name, username: text('sentinel.username', username), password: text('sentinel.password', password) };
 }
 
 function database({ path }: BrokerUrl): number {

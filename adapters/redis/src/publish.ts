@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Buffer } from 'node:buffer';
 import { type OutgoingMessage, type SendOutcome, WaybillError } from '@waybill/core/adapter';
-import type { Redis } from 'ioredis';
+import type { Client } from './connection.ts';
 import { fieldsOf } from './entry.ts';
 import { isReply, isUnsent } from './errors.ts';
 import type { StreamKeys } from './keys.ts';
@@ -12,14 +12,18 @@ import { SEND } from './topic-scripts.ts';
 const PIPELINE = 250;
 /** A script blocks the server while it runs. */
 const SCRIPT = 100;
+/** Without dedup marks a script is quicker, and each further one costs an ordered partition a round trip. */
+const LEAN_SCRIPT = 250;
 const REPLICA_TIMEOUT = 1_000;
+
+type Wanted = Pick<Settings, 'dedupWindow' | 'durability' | 'replicas'>;
 
 /** Sends all, in their order on one connection, and tells what became of each. Never rejects. */
 export async function send(
-  client: Redis,
+  client: Client,
   keys: StreamKeys,
   messages: readonly OutgoingMessage[],
-  settings: Settings,
+  settings: Wanted,
 ): Promise<SendOutcome[]> {
   const scripted = settings.dedupWindow > 0 || messages.some(({ delay }) => delay > 0);
   const size = scripted ? SCRIPT : PIPELINE;
@@ -27,16 +31,63 @@ export async function send(
   for (let at = 0; at < messages.length; at += size) {
     const chunk = messages.slice(at, at + size);
     chunks.push(
-      scripted ? sendByScript(client, keys, chunk, settings.dedupWindow) : sendByPipeline(client, keys, chunk),
+      scripted ? sendByScript(client, keys, 0, chunk, settings.dedupWindow) : sendByPipeline(client, keys, chunk),
     );
   }
-  const replicated = settings.durability === 'replicated' ? client.wait(settings.replicas, REPLICA_TIMEOUT) : null;
-  const outcomes = (await Promise.all(chunks)).flat();
-  return replicated === null ? outcomes : withReplicas(outcomes, replicated, settings.replicas);
+  return replicated(client, Promise.all(chunks), settings);
+}
+
+/**
+ * Sends to the streams of an ordered topic, all of them at once, each by one script after another: what was refused, or
+ * may have been lost with its answer, holds back what follows it of its key. Never rejects.
+ */
+export async function sendInOrder(
+  client: Client,
+  streams: readonly StreamKeys[],
+  messages: readonly OutgoingMessage[],
+  settings: Wanted,
+): Promise<SendOutcome[]> {
+  const shares = new Map<number, number[]>();
+  for (const [index, { partition }] of messages.entries()) {
+    const share = shares.get(partition ?? 0);
+    if (share === undefined) shares.set(partition ?? 0, [index]);
+    else share.push(index);
+  }
+  const outcomes: SendOutcome[] = messages.map(() => ({ status: 'skipped' }));
+  const sending = [...shares].map(async ([partition, share]) => {
+    const keys = streams[partition] as StreamKeys;
+    const own = share.map((index) => messages[index] as OutgoingMessage);
+    const sent = await replicated(client, sendShare(client, keys, own, partition, settings.dedupWindow), settings);
+    for (const [at, outcome] of sent.entries()) outcomes[share[at] as number] = outcome;
+  });
+  await Promise.all(sending);
+  return outcomes;
+}
+
+async function sendShare(
+  client: Client,
+  keys: StreamKeys,
+  messages: readonly OutgoingMessage[],
+  partition: number,
+  window: number,
+): Promise<SendOutcome[][]> {
+  const size = window > 0 ? SCRIPT : LEAN_SCRIPT;
+  const chunks: SendOutcome[][] = [];
+  const refused = new Set<string>();
+  for (let start = 0; start < messages.length; start += size) {
+    const chunk = messages.slice(start, start + size);
+    const free = refused.size === 0 ? chunk : chunk.filter(({ key }) => key === null || !refused.has(key));
+    const outcomes = free.length === 0 ? [] : await sendByScript(client, keys, partition, free, window);
+    for (const [at, { key }] of free.entries())
+      if (key !== null && outcomes[at]?.status !== 'confirmed') refused.add(key);
+    let next = 0;
+    chunks.push(chunk.map((one) => (one === free[next] ? (outcomes[next++] as SendOutcome) : { status: 'skipped' })));
+  }
+  return chunks;
 }
 
 async function sendByPipeline(
-  client: Redis,
+  client: Client,
   { stream }: StreamKeys,
   messages: readonly OutgoingMessage[],
 ): Promise<SendOutcome[]> {
@@ -46,20 +97,25 @@ async function sendByPipeline(
   return messages.map((_, index) => {
     const [error, id] = results[index] ?? [new Error('Connection is closed')];
     if (error) return { status: isReply(error) || isUnsent(error) ? 'rejected' : 'unknown', error };
-    return typeof id === 'string' ? confirmed(id) : missing(stream);
+    return typeof id === 'string' ? confirmed(id, 0) : missing(stream);
   });
 }
 
 async function sendByScript(
-  client: Redis,
+  client: Client,
   keys: StreamKeys,
+  partition: number,
   messages: readonly OutgoingMessage[],
   window: number,
 ): Promise<SendOutcome[]> {
   const args: (string | number | Buffer)[] = [window];
+  const numbers = new Map<string, number>();
   for (const message of messages) {
+    const { key, delay } = message;
     const fields = fieldsOf(message);
-    args.push(Math.ceil(message.delay), randomBytes(16), fields.length, ...fields);
+    let number = key === null || message.partition === null ? 0 : numbers.get(key);
+    if (number === undefined) numbers.set(key as string, (number = numbers.size + 1));
+    args.push(number, Math.ceil(delay), delay > 0 ? randomBytes(16) : '', fields.length, ...fields);
   }
   const marks = window > 0 ? messages.map(({ sendId }) => keys.dedup + sendId) : [];
   try {
@@ -67,7 +123,8 @@ async function sendByScript(
     if (reply === 0) return messages.map(() => missing(keys.stream));
     return reply.map((bytes) => {
       const said = bytes.toString();
-      if (!said.startsWith('!')) return confirmed(said);
+      if (said === '~') return { status: 'skipped' };
+      if (!said.startsWith('!')) return confirmed(said, partition);
       return {
         status: 'rejected',
         error: Object.assign(new Error(said.slice(1).replace(/^-/, '')), { name: 'ReplyError' }),
@@ -82,24 +139,26 @@ async function sendByScript(
 }
 
 /** `WAIT` is a report and undoes nothing: with fewer answers it may be stored, and may be lost by a failover. */
-async function withReplicas(
-  outcomes: SendOutcome[],
-  replicated: Promise<number>,
-  wanted: number,
+async function replicated(
+  client: Client,
+  sending: Promise<SendOutcome[][]>,
+  { durability, replicas }: Wanted,
 ): Promise<SendOutcome[]> {
+  if (durability !== 'replicated') return (await sending).flat();
+  const outcomes = (await sending).flat();
   let error: unknown;
   try {
-    const got = await replicated;
-    if (got >= wanted) return outcomes;
-    error = new WaybillError('unavailable', `redis: ${got} of ${wanted} replicas have confirmed`);
+    const got = await client.wait(replicas, REPLICA_TIMEOUT);
+    if (got >= replicas) return outcomes;
+    error = new WaybillError('unavailable', `redis: ${got} of ${replicas} replicas have confirmed`);
   } catch (failure) {
     error = failure;
   }
   return outcomes.map((outcome) => (outcome.status === 'confirmed' ? { status: 'unknown', error } : outcome));
 }
 
-function confirmed(id: string): SendOutcome {
-  return { status: 'confirmed', position: id === '' ? null : { '0': id } };
+function confirmed(id: string, partition: number): SendOutcome {
+  return { status: 'confirmed', position: id === '' ? null : { [partition]: id } };
 }
 
 /** Publishing makes no stream: nobody would read it. */

@@ -1,42 +1,54 @@
 import type { AdapterSubscription, Delivery, Receipt } from '@waybill/core/adapter';
-import type { Redis } from 'ioredis';
-import { deliveryOf, type EntryReceipt } from './delivery.ts';
+import type { Client } from './connection.ts';
+import { deliveryOf, type EntryReceipt, type Origin } from './delivery.ts';
 import type { Entry } from './entry.ts';
 
-const source = { origin: 'topic' } as const;
-const idIn = (receipt: Receipt): string => (receipt as EntryReceipt<typeof source>).id;
+/** One stream of a replay. */
+export interface ReplaySource extends Origin {
+  readonly stream: string;
+  /** As XRANGE takes it. */
+  next: string;
+  /** The last id to hand out; null when everything was, or nothing is stored. */
+  end: string | null;
+}
+
+type ReplayReceipt = EntryReceipt<ReplaySource>;
+type ReplayDelivery = Delivery & { readonly receipt: ReplayReceipt };
 
 /** Reads what is stored from one id to another, without a group: nothing is pending, so nothing can be lost or settled. */
 export class RedisReplay implements AdapterSubscription {
   ended = false;
   reserved = 0;
-  readonly #client: Redis;
-  readonly #stream: string;
-  readonly #end: string | null;
-  #next: string;
-  #back: Delivery[] = [];
-  #out = new Map<string, Delivery>();
-  #exhausted: boolean;
+  readonly closed = false;
+  readonly #client: Client;
+  readonly #sources: ReplaySource[];
+  #back: ReplayDelivery[] = [];
+  readonly #out = new Map<Receipt, ReplayDelivery>();
 
-  /** @param next As XRANGE takes it. @param end The last id; null when nothing is stored. */
-  constructor(client: Redis, stream: string, next: string, end: string | null) {
+  constructor(client: Client, sources: readonly ReplaySource[]) {
     this.#client = client;
-    this.#stream = stream;
-    this.#next = next;
-    this.#end = end;
-    this.#exhausted = end === null;
+    this.#sources = [...sources];
     this.#judge();
   }
 
-  async receive(max: number): Promise<Delivery[]> {
-    if (this.#back.length > 0) return this.#hand(this.#back.splice(0, max));
-    if (this.#exhausted) return [];
+  async receive(max: number, _signal: AbortSignal, skip?: ReadonlySet<number>): Promise<Delivery[]> {
+    const again: ReplayDelivery[] = [];
+    this.#back = this.#back.filter((one) => again.length === max || skip?.has(one.partition) || !again.push(one));
+    if (again.length > 0) return this.#hand(again);
+    // What is given back comes first, or its key would be out of order.
+    const held = new Set(this.#back.map(({ partition }) => partition));
+    const source = this.#sources.find(
+      ({ end, partition }) => end !== null && skip?.has(partition) !== true && !held.has(partition),
+    );
+    if (source === undefined) return this.#nothing();
+    this.#sources.push(...this.#sources.splice(this.#sources.indexOf(source), 1)); // the others have their turn
     this.reserved = max;
     try {
-      const entries = await this.#client.xrangeBuffer(this.#stream, this.#next, this.#end as string, 'COUNT', max);
-      this.#exhausted = entries.length < max;
-      if (entries.length > 0) this.#next = `(${(entries.at(-1) as Entry)[0].toString()}`;
-      return this.#hand(entries.map((entry) => deliveryOf(entry, source, 1, null)));
+      const { stream, next, end } = source;
+      const entries: Entry[] = await this.#client.xrangeBuffer(stream, next, end ?? '-', 'COUNT', max);
+      if (entries.length > 0) source.next = `(${(entries.at(-1) as Entry)[0].toString()}`;
+      if (entries.length < max) source.end = null;
+      return this.#hand(entries.map((entry) => deliveryOf(entry, { source, id: entry[0].toString() }, 1, null)));
     } finally {
       this.reserved = 0;
       this.#judge();
@@ -44,13 +56,13 @@ export class RedisReplay implements AdapterSubscription {
   }
 
   ack(receipts: readonly Receipt[]): Promise<readonly 'ok'[]> {
-    for (const receipt of receipts) this.#out.delete(idIn(receipt));
+    for (const receipt of receipts) this.#out.delete(receipt);
     return Promise.resolve(receipts.map(() => 'ok'));
   }
 
   nack(receipts: readonly Receipt[]): Promise<void> {
     for (const receipt of receipts) {
-      const delivery = this.#out.get(idIn(receipt));
+      const delivery = this.#out.get(receipt);
       if (delivery !== undefined) this.#back.unshift({ ...delivery, deliveryCount: (delivery.deliveryCount ?? 1) + 1 });
     }
     this.#judge();
@@ -61,13 +73,19 @@ export class RedisReplay implements AdapterSubscription {
     return Promise.resolve();
   }
 
-  #hand(deliveries: Delivery[]): Delivery[] {
-    for (const delivery of deliveries) this.#out.set(idIn(delivery.receipt), delivery);
+  /** Only partitions that core has put aside are left: it asks again. */
+  async #nothing(): Promise<Delivery[]> {
+    if (!this.ended) await new Promise((resolve) => setTimeout(resolve, 20));
+    return [];
+  }
+
+  #hand(deliveries: ReplayDelivery[]): Delivery[] {
+    for (const delivery of deliveries) this.#out.set(delivery.receipt, delivery);
     this.#judge();
     return deliveries;
   }
 
   #judge(): void {
-    this.ended = this.#exhausted && this.#back.length === 0;
+    this.ended = this.#back.length === 0 && this.#sources.every(({ end }) => end === null);
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Redis } from 'ioredis';
+import type { Client } from './connection.ts';
 
 /** The pseudo consumer that holds what was given back: its owner no longer owns it, and others find it at once. */
 export const GIVEN_BACK = 'waybill:given-back';
@@ -7,14 +7,20 @@ export const GIVEN_BACK = 'waybill:given-back';
 export interface Script {
   readonly lua: string;
   readonly sha: string;
+  /** What servers before 7.0 run instead. */
+  readonly old: Script | null;
 }
 
-export const script = (lua: string): Script => ({ lua, sha: createHash('sha1').update(lua).digest('hex') });
+/** @param whenFull Runs on a full server too, as it must to make room: from Redis 7.0 on a script can say so. */
+export function script(lua: string, whenFull = false): Script {
+  const text = whenFull ? `#!lua flags=allow-oom\n${lua}` : lua;
+  return { lua: text, sha: createHash('sha1').update(text).digest('hex'), old: whenFull ? script(lua) : null };
+}
 
 /** Runs a script; the server learns it the first time. All strings in the reply are Buffers. */
 export async function run<T>(
-  client: Redis,
-  { lua, sha }: Script,
+  client: Client,
+  { lua, sha, old }: Script,
   keys: readonly string[],
   args: readonly (string | number | Buffer)[],
 ): Promise<T> {
@@ -22,7 +28,12 @@ export async function run<T>(
     return (await client.callBuffer('EVALSHA', [sha, keys.length, ...keys, ...args])) as T;
   } catch (error) {
     if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+  }
+  try {
     return (await client.callBuffer('EVAL', [lua, keys.length, ...keys, ...args])) as T;
+  } catch (error) {
+    if (old === null || !(error instanceof Error && error.message.includes('ompiling script'))) throw error;
+    return run(client, old, keys, args);
   }
 }
 
@@ -34,18 +45,21 @@ export async function run<T>(
  * XPENDING over the range of ids serves nearly always; one call per id only where the owner has many more pending.
  */
 const OWN = `
-local ids, mine, out = {}, {}, {}
+local ids, mine, times, out = {}, {}, {}, {}
 local function own(first)
   for i = first, #ARGV do ids[#ids + 1] = ARGV[i] end
   local limit = #ids * 2
   local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ids[1], ids[#ids], limit, ARGV[2])
   local has = {}
-  for _, row in ipairs(rows) do has[row[1]] = true end
+  for _, row in ipairs(rows) do has[row[1]] = row[4] end
   for i, id in ipairs(ids) do
     local yes = has[id]
-    if not yes and #rows == limit then yes = #redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2]) == 1 end
+    if not yes and #rows == limit then
+      local row = redis.call('XPENDING', KEYS[1], ARGV[1], id, id, 1, ARGV[2])[1]
+      yes = row and row[4]
+    end
     out[i] = yes and '1' or '0'
-    if yes then mine[#mine + 1] = id end
+    if yes then mine[#mine + 1], times[#mine + 1] = id, yes end
   end
 end
 `;
@@ -59,16 +73,34 @@ if #mine > 0 then
 end
 return table.concat(out)`);
 
-/** KEYS stream; ARGV group, owner, new owner, idle ms, ids… → a digit per id. JUSTID keeps the delivery count. */
-export const HAND: Script = script(`${OWN}
-own(5)
+/** KEYS stream; ARGV group, owner, idle ms, ids… → a digit per id. JUSTID keeps the delivery count. */
+export const EXTEND: Script = script(`${OWN}
+own(4)
 if #mine == 0 then return table.concat(out) end
-local args = { 'XCLAIM', KEYS[1], ARGV[1], ARGV[3], '0' }
+local args = { 'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0' }
 for _, id in ipairs(mine) do args[#args + 1] = id end
-for _, word in ipairs({ 'IDLE', ARGV[4], 'JUSTID' }) do args[#args + 1] = word end
+for _, word in ipairs({ 'IDLE', ARGV[3], 'JUSTID' }) do args[#args + 1] = word end
 local kept = {}
 for _, id in ipairs(redis.call(unpack(args))) do kept[id] = true end
 for i, id in ipairs(ids) do out[i] = kept[id] and '1' or '0' end
+return table.concat(out)`);
+
+/**
+ * KEYS stream; ARGV group, owner, idle ms, ids… → a digit per id. Nothing has happened to what is given back, so whoever
+ * takes it counts the same delivery, not another: a hundred pauses must not make a message look like poison.
+ */
+export const GIVE_BACK: Script = script(`${OWN}
+own(4)
+local alike = {}
+for i, id in ipairs(mine) do
+  local count = math.max(0, times[i] - 1)
+  alike[count] = alike[count] or { 'XCLAIM', KEYS[1], ARGV[1], '${GIVEN_BACK}', '0' }
+  table.insert(alike[count], id)
+end
+for count, args in pairs(alike) do
+  for _, word in ipairs({ 'IDLE', ARGV[3], 'RETRYCOUNT', tostring(count), 'JUSTID' }) do args[#args + 1] = word end
+  redis.call(unpack(args))
+end
 return table.concat(out)`);
 
 /**

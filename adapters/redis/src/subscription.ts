@@ -6,14 +6,16 @@ import {
   type SubscriptionSpec,
   WaybillError,
 } from '@waybill/core/adapter';
-import type { Redis } from 'ioredis';
+import type { Client } from './connection.ts';
 import { deliveryOf, type EntryReceipt } from './delivery.ts';
 import { compareIds, type Entry } from './entry.ts';
 import { patiently } from './patience.ts';
-import { ACK, GIVEN_BACK, HAND, RELEASE, run, type Script, TAKE } from './scripts.ts';
+import { ACK, EXTEND, GIVE_BACK, RELEASE, run, type Script, TAKE } from './scripts.ts';
 import type { Source, Upkeep } from './upkeep.ts';
 
 const PATIENCE = 1_000; // what `close` waits for a poll
+/** What a receive waits for one; a silent server's takes longer. */
+const ANSWER = 900;
 /** Longest block of a read. Given-back entries wake nobody, so they wait for its end. */
 const BLOCK = 500;
 /** Block on one of two streams, where `max` allows no more than one. */
@@ -34,9 +36,9 @@ interface State extends Source {
 }
 
 export interface SubscriptionOptions {
-  readonly client: Redis;
+  readonly client: Client;
   /** For the blocking reads of this subscription alone. */
-  readonly reader: Redis;
+  readonly reader: Client;
   readonly spec: Pick<SubscriptionSpec, 'consumer' | 'lease'>;
   /** The group's name at the server. */
   readonly group: string;
@@ -46,8 +48,8 @@ export interface SubscriptionOptions {
 
 /** One consumer of a group: competing consumers on one stream, whose lease is the idle time of a pending entry. */
 export class RedisSubscription implements AdapterSubscription {
-  readonly #client: Redis;
-  readonly #reader: Redis;
+  readonly #client: Client;
+  readonly #reader: Client;
   readonly #group: string;
   readonly #consumer: string;
   readonly #lease: number;
@@ -83,11 +85,9 @@ export class RedisSubscription implements AdapterSubscription {
     if (this.#closing !== null) throw new WaybillError('closed', 'redis: the subscription is closed');
     if (this.#ready.length === 0 && this.#failure === undefined) {
       this.#poll ??= this.#start(max);
-      // To the poll's end (0.5 s, or the timeout of a silent server): nobody would tell core that a later end came.
-      await patiently(this.#poll, null, signal);
+      await patiently(this.#poll, ANSWER, signal); // the next call joins it
     }
-    // What waited here beyond its lease belongs to whoever claims it.
-    const now = performance.now();
+    const now = performance.now(); // what waited here beyond its lease belongs to whoever claims it
     this.#ready = this.#ready.filter(({ leaseUntil }) => leaseUntil === null || leaseUntil > now);
     if (this.#ready.length === 0 && this.#failure !== undefined) throw this.#failure;
     return this.#ready.splice(0, max);
@@ -101,17 +101,14 @@ export class RedisSubscription implements AdapterSubscription {
 
   async nack(receipts: readonly Receipt[]): Promise<void> {
     this.#givenBackAt = 0;
-    await this.#each(receipts, HAND, CHUNK.hand, () => [GIVEN_BACK, LONG_IDLE]);
+    await this.#each(receipts, GIVE_BACK, CHUNK.hand, () => [LONG_IDLE]);
   }
 
   async extend(receipts: readonly Receipt[], ms: number): Promise<readonly (number | 'lost')[]> {
     // The lease is an idle time that others wait for, so it can be cut short but not made longer than that.
     const lease = Math.min(ms, this.#lease);
     const until = performance.now() + lease;
-    const results = await this.#each(receipts, HAND, CHUNK.hand, () => [
-      this.#consumer,
-      Math.floor(this.#lease - lease),
-    ]);
+    const results = await this.#each(receipts, EXTEND, CHUNK.hand, () => [Math.floor(this.#lease - lease)]);
     return results.map((mine) => (mine ? until : 'lost'));
   }
 
@@ -196,7 +193,9 @@ export class RedisSubscription implements AdapterSubscription {
       source.scan = next;
       if (next === '') source.scanAt = asked + Math.min(SCAN_EVERY, this.#lease / 4);
     }
-    return entries.map((entry, index) => deliveryOf(entry, source, counts[index] ?? 1, asked + this.#lease));
+    return entries.map((entry, index) =>
+      deliveryOf(entry, { source, id: entry[0].toString() }, counts[index] ?? 1, asked + this.#lease),
+    );
   }
 
   async #fresh(sources: readonly State[], count: number, block: number): Promise<Delivery[]> {
@@ -210,7 +209,8 @@ export class RedisSubscription implements AdapterSubscription {
     for (const [name, entries] of (reply ?? []) as [Buffer, Entry[]][]) {
       const source = sources[names.indexOf(name.toString())] as State;
       // The lease from before the read, since nobody knows when within it the server counted from.
-      for (const entry of entries) deliveries.push(deliveryOf(entry, source, 1, asked + this.#lease));
+      for (const entry of entries)
+        deliveries.push(deliveryOf(entry, { source, id: entry[0].toString() }, 1, asked + this.#lease));
     }
     return deliveries;
   }

@@ -28,7 +28,7 @@ export function supportsOf({
     },
     deliver: {
       fanout: { by: 'native', window: 0 },
-      // The default lease, and the look for idle entries; a subscription with a longer lease waits for that.
+      // The default lease, and the look for idle entries or free partitions; a longer lease is waited for.
       redelivery: { by: 'emulated', bound: 35_000 },
       atMostOnce: { by: 'emulated' },
       replay: { by: kept },
@@ -38,11 +38,12 @@ export function supportsOf({
       expiry: { by: 'emulated' },
     },
     order: {
-      key: { by: 'refused', partitions: 'none' },
-      spread: { by: 'refused' },
-      guard: { by: 'refused' },
-      fence: { by: 'refused' },
-      handover: { forced: null },
+      key: { by: 'emulated', partitions: 'counted' },
+      spread: { by: 'emulated' },
+      guard: { by: 'emulated' },
+      fence: { by: 'emulated' },
+      // The default lease: a handler's signal fires before it ends, and a process that was stopped may go on for longer.
+      handover: { forced: 30_000 },
       parkedKeys: { by: 'refused' },
     },
     settle: {
@@ -54,7 +55,7 @@ export function supportsOf({
       attempts: { durable: false },
     },
     lease: { by: 'emulated', default: 30_000, max: null, granularity: 1 },
-    receive: { batch: 200, stopDelay: 1_000, credit: 'subscription', skip: false },
+    receive: { batch: 200, stopDelay: 1_000, credit: 'subscription', skip: true },
     requeue: { by: 'emulated', max: null, granularity: 1, lateness },
     lag: { by: 'native', exact: true, age: true },
     browse: { by: 'native' },

@@ -1,6 +1,6 @@
 import { type Script, script } from './scripts.ts';
 
-const NOW = `
+export const NOW = `
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 `;
@@ -30,16 +30,17 @@ local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 return first[2] and math.max(0, first[2] - now) or -1`);
 
 /**
- * KEYS stream, due, a dedup mark per message where there is a window; ARGV window, then per message: delay, 16 random
- * bytes, number of fields, fields… → per message its id, '' when held back, or '!' and the error; or 0: no stream.
+ * KEYS stream, due, a dedup mark per message where there is a window; ARGV window, then per message: a number for its
+ * ordering key (0: none), delay, 16 random bytes where there is a delay, number of fields, fields… → per message its id,
+ * '' when held back, '~' when an earlier one of its key was refused, or '!' and the error; or 0: no stream.
  */
 export const SEND: Script = script(`${NOW}
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-local out, at, window = {}, 2, ARGV[1]
+local out, at, window, refused = {}, 3, ARGV[1], {}
 while at <= #ARGV do
   local m = #out + 1
-  local delay, last = tonumber(ARGV[at]), at + 2 + ARGV[at + 2]
-  local id = window ~= '0' and redis.call('GET', KEYS[2 + m])
+  local key, delay, last = ARGV[at - 1], tonumber(ARGV[at]), at + 2 + ARGV[at + 2]
+  local id = refused[key] and '~' or window ~= '0' and redis.call('GET', KEYS[2 + m])
   if not id then
     if delay > 0 then
       local fields = {}
@@ -52,12 +53,13 @@ while at <= #ARGV do
     end
     if type(id) == 'table' then
       id = '!' .. id.err
+      if key ~= '0' then refused[key] = true end
     elseif window ~= '0' then
       redis.pcall('SET', KEYS[2 + m], id, 'PX', window)
     end
   end
   out[m] = id
-  at = last + 1
+  at = last + 2
 end
 return out`);
 
@@ -141,3 +143,11 @@ local keep = tonumber(redis.call('HGET', KEYS[2], 'retention') or ARGV[1])
 local cut = string.format('%.0f', math.max(0, now - keep)) .. '-0'
 if keep > 0 and less(cut, lowest) then lowest = cut end
 return redis.call('XTRIM', KEYS[1], 'MINID', lowest)`);
+
+/** KEYS stream → the id from which on all is held; '' when nothing was removed, as far as the server can tell. */
+export const OLDEST: Script = script(`${FIELD}
+if redis.call('EXISTS', KEYS[1]) == 0 then return '' end
+local info = redis.call('XINFO', 'STREAM', KEYS[1])
+local added, first = field(info, 'entries-added'), field(info, 'first-entry')
+if added and added == field(info, 'length') then return '' end
+return first and first[1] or field(info, 'last-generated-id')`);

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Delivery } from '@waybill/core/adapter';
-import type { Redis } from 'ioredis';
+import type { Client } from './connection.ts';
 import type { StreamKeys } from './keys.ts';
 import { run } from './scripts.ts';
 import { MOVE, TRIM } from './topic-scripts.ts';
@@ -14,6 +14,7 @@ const TRIM_EVERY = { busy: 1_000, idle: 60_000 };
 export interface Source {
   readonly keys: StreamKeys;
   readonly origin: Delivery['origin'];
+  readonly partition: number;
   /** The key of the group's live consumers, where this stream's consumers are listed. */
   readonly members: readonly [string] | readonly [];
   /** Settled entries are deleted, not kept for replay. */
@@ -21,7 +22,7 @@ export interface Source {
 }
 
 export interface UpkeepOptions {
-  readonly client: Redis;
+  readonly client: Client;
   readonly sources: readonly Source[];
   readonly consumer: string;
   /** For a topic that doesn't say. */
@@ -70,5 +71,49 @@ export class Upkeep {
         await run(client, TRIM, [keys.stream, keys.settings], [deletes ? 0 : retention]);
     }
     return pause;
+  }
+}
+
+/** Trims the streams of an ordered topic: those that this consumer owns or has owned. It is safe whoever does it. */
+export class Trimmer {
+  readonly #client: Client;
+  readonly #retention: number;
+  readonly #known = new Map<StreamKeys, boolean>();
+  readonly #busy = new Set<StreamKeys>();
+  #allAt = performance.now();
+  #timer: NodeJS.Timeout;
+  #stopped = false;
+
+  constructor(client: Client, retention: number) {
+    this.#client = client;
+    this.#retention = retention;
+    this.#timer = this.#later();
+  }
+
+  /** Something of this stream was settled. */
+  settled(keys: StreamKeys, deletes: boolean): void {
+    this.#known.set(keys, deletes);
+    this.#busy.add(keys);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+  }
+
+  #later(): NodeJS.Timeout {
+    return setTimeout(() => void this.#turn(), TRIM_EVERY.busy).unref();
+  }
+
+  async #turn(): Promise<void> {
+    const all = performance.now() - this.#allAt >= TRIM_EVERY.idle;
+    if (all) this.#allAt = performance.now();
+    const due = all ? [...this.#known.keys()] : [...this.#busy];
+    this.#busy.clear();
+    const trims = due.map((keys) =>
+      run(this.#client, TRIM, [keys.stream, keys.settings], [this.#known.get(keys) === true ? 0 : this.#retention]),
+    );
+    await Promise.allSettled(trims);
+    if (!this.#stopped) this.#timer = this.#later();
   }
 }

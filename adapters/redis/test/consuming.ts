@@ -152,6 +152,7 @@ export function consuming(): void {
       const again = await coming;
       expect(Date.now() - began).toBeLessThan(1_000);
       expect(idsOf(again)).toEqual(idsOf(got));
+      expect(again.every(({ deliveryCount }) => deliveryCount === 1)).toBe(true);
       expect(await one.ack(receipts(got))).toEqual(got.map(() => 'lost'));
       expect(await two.ack(receipts(again))).toEqual(got.map(() => 'ok'));
     });

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { consuming } from './consuming.ts';
 import { faults } from './faults.ts';
+import { handOver } from './hand-over.ts';
+import { leasing } from './leasing.ts';
+import { orderedTopics } from './ordered-topics.ts';
+import { ordering } from './ordering.ts';
 import { publishing } from './publishing.ts';
 import { cleanUp, missing, raw, required, url } from './server.ts';
 import { topics } from './topics.ts';
@@ -18,6 +22,10 @@ if (url === undefined && required) {
     publishing();
     consuming();
     topics();
+    ordering();
+    orderedTopics();
+    leasing();
     faults();
+    handOver();
   });
 }

@@ -48,16 +48,10 @@ export function topic(): Destination {
   return { kind: 'topic', name, topic: name, group: null, partitions: null, ordered: false, address: null };
 }
 
-export function inboxOf({ name }: Destination, group = 'g'): Destination {
-  return {
-    kind: 'inbox',
-    name: `${name}__${group}__retry`,
-    topic: name,
-    group,
-    partitions: null,
-    ordered: false,
-    address: null,
-  };
+export const orderedTopic = (partitions: number): Destination => ({ ...topic(), partitions, ordered: true });
+
+export function inboxOf({ name, partitions, ordered }: Destination, group = 'g'): Destination {
+  return { kind: 'inbox', name: `${name}__${group}__retry`, topic: name, group, partitions, ordered, address: null };
 }
 
 export const streamOf = ({ name }: Destination): string => `${keyPrefix}{${name}}:stream`;
@@ -89,8 +83,8 @@ export async function provisioned(
   on: Adapter,
   groups: readonly string[] = ['g'],
   retention: number | null = null,
+  destination: Destination = topic(),
 ): Promise<Destination> {
-  const destination = topic();
   const all = groups.map((group) => ({
     group,
     address: null,

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { compareIds, envelopeOf } from '../src/entry.ts';
 import { classify } from '../src/errors.ts';
 import { createAdapter, manifests, redis } from '../src/index.ts';
-import { inboxKeys, streamKeys } from '../src/keys.ts';
+import { Layout } from '../src/keys.ts';
+import { before, isSilent, previousId } from '../src/positions.ts';
 
 const destination = {
   kind: 'topic',
@@ -19,6 +20,11 @@ describe('options', () => {
     [{ nonsense: 1 }, /nonsense/],
     [{ url: 'http://h' }, /scheme/],
     [{ url: 'redis://a,b' }, /several hosts/],
+    [{ url: 'redis://a,b', cluster: true, sentinel: { name: 'm' } }, /exclude/],
+    [{ url: 'redis://a/3', cluster: true }, /only 0/],
+    [{ cluster: true, durability: 'replicated' }, /replicated/],
+    [{ sentinel: { name: '' } }, /sentinel.name/],
+    [{ sentinel: { name: 'm', nonsense: 1 } }, /nonsense/],
     [{ url: 'redis://h/x' }, /database/],
     [{ url: 'redis://h/0?tls=1' }, /tls/],
     [{ durability: 'disk' }, /durability/],
@@ -56,15 +62,57 @@ describe('options', () => {
   });
 });
 
-test('keys share one hash tag per topic', () => {
-  expect(streamKeys('p:', destination).stream).toBe('p:{prod___orders}:stream');
-  expect(inboxKeys('p:', 'prod___orders', 'inv')).toMatchObject({
-    stream: 'p:{prod___orders}:inbox:inv',
-    due: 'p:{prod___orders}:due:inv',
+const inbox = { ...destination, kind: 'inbox', name: 'prod___orders__inv__retry', group: 'inv' } as const;
+const tagOf = (key: string): string => /\{([^}]+)\}/.exec(key)?.[1] ?? key;
+
+describe('keys', () => {
+  test('share one hash tag per topic', () => {
+    const layout = new Layout('p:');
+    expect(layout.stream(destination, 0).stream).toBe('p:{prod___orders}:stream');
+    expect(layout.stream(inbox, 0)).toMatchObject({
+      stream: 'p:{prod___orders}:inbox:inv',
+      due: 'p:{prod___orders}:due:inv',
+    });
+    expect(layout.members(destination, 'inv')).toBe('p:{prod___orders}:members:inv');
   });
-  expect(streamKeys('p:', { ...destination, address: 'old' })).toMatchObject({ stream: 'old', due: 'p:{old}:due' });
-  expect(streamKeys('', { ...destination, address: 'a{b}c' }).due).toBe('{b}:a{b}c:due');
-  expect(() => streamKeys('', { ...destination, address: 'a}b' })).toThrow(/braces/);
+
+  test('of another program\u2019s stream have its tag, the inbox too', () => {
+    for (const [address, due, stream] of [
+      ['old', '{old}:due', '{old}:inbox:inv'],
+      ['a{b}c', '{b}:a{b}c:due', '{b}:a{b}c:inbox:inv'],
+    ] as const) {
+      const layout = new Layout('');
+      expect(layout.stream({ ...destination, address }, 0)).toMatchObject({ stream: address, due });
+      expect(layout.stream(inbox, 0).stream).toBe(stream);
+    }
+    expect(() => new Layout('').stream({ ...destination, address: 'a}b' }, 0)).toThrow(/braces/);
+  });
+
+  test('share one hash tag per partition, and every partition has its own', () => {
+    const layout = new Layout('p:');
+    const topic = { ...destination, partitions: 12, ordered: true };
+    const tags = new Set<string>();
+    for (let partition = 0; partition < 12; partition++) {
+      const all = [
+        ...Object.values(layout.stream(topic, partition)),
+        ...Object.values(layout.stream({ ...inbox, partitions: 12, ordered: true }, partition)),
+        ...Object.values(layout.lease(topic, partition, 'inv{x}')),
+      ] as string[];
+      expect(new Set(all).size).toBe(10);
+      expect(new Set(all.map(tagOf))).toEqual(new Set([`prod___orders__12__${partition}`]));
+      tags.add(tagOf(all[0] ?? ''));
+    }
+    expect(tags.size).toBe(12);
+    expect(layout.streams(topic)[3]?.stream).toBe('p:{prod___orders__12__3}:stream');
+    expect(() => layout.stream({ ...topic, address: 'old' }, 0)).toThrow(/ordered/);
+  });
+});
+
+test('a position speaks of partitions', () => {
+  const start = { position: { '3': '5-7', '4': '9-0' } };
+  expect([before(start, 3), before(start, 4), before(start, 5)]).toEqual(['5-6', '8-18446744073709551615', '0-0']);
+  expect([isSilent(start, 3), isSilent(start, 5), isSilent('latest', 5)]).toEqual([false, true, false]);
+  expect(previousId('5-0')).toBe('4-18446744073709551615');
 });
 
 test('ids compare by number', () => {

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { type BrokerUrl, type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/core/adapter';
 
@@ -30,6 +31,11 @@ export interface RedisOptions {
   readonly sentinel?: { readonly name: string; readonly username?: string; readonly password?: string };
   /** The URL's hosts are nodes of a Cluster, of which one is enough. Not with `sentinel`, a `db`, or `replicated`. */
   readonly cluster?: boolean;
+  /**
+   * The lease of subscriptions that name none: a killed consumer's messages come again about this long after. 1 s to
+   * 10 min; default 30 s. Short ones cost renewals, and a process that stalls for longer loses what it holds.
+   */
+  readonly lease?: Duration;
   /** A connection that owes an answer for this long is given up. 100 ms to 60 s; default 5 s. */
   readonly timeout?: Duration;
 }
@@ -54,12 +60,13 @@ export interface Settings {
   readonly allowEviction: boolean;
   readonly dedupWindow: number;
   readonly retention: number;
+  readonly lease: number;
   readonly timeout: number;
   readonly client: string;
 }
 
 const known =
-  'url username password db tls keyPrefix durability replicas allowEviction dedup retention sentinel cluster timeout'.split(
+  'url username password db tls keyPrefix durability replicas allowEviction dedup retention sentinel cluster lease timeout'.split(
     ' ',
   );
 const durabilities = ['memory', 'process', 'replicated'] as const;
@@ -88,7 +95,10 @@ export function settingsOf(options: RedisOptions, client: string): Settings {
     throw wrong(`durability is ${JSON.stringify(durability)}; allowed: ${durabilities.join(', ')}`);
   if (options.tls !== undefined && url.scheme !== 'rediss') throw wrong('tls needs a rediss: URL');
   const first = hosts[0]?.host ?? '127.0.0.1';
-  const tls = url.scheme === 'rediss' ? { ...(hosts.length < 2 && { servername: first }), ...options.tls } : null;
+  const tls =
+    url.scheme === 'rediss'
+      ? { ...(hosts.length < 2 && isIP(first) === 0 && { servername: first }), ...options.tls }
+      : null;
   const db = options.db === undefined ? database(url) : whole('db', options.db, 0, 65_535);
   if (cluster && db !== 0) throw wrong(`db is ${db}; a Cluster has only 0`);
   if (cluster && durability === 'replicated') throw wrong(`durability 'replicated' is not to be had with cluster`);
@@ -113,6 +123,7 @@ export function settingsOf(options: RedisOptions, client: string): Settings {
         ? 0
         : whole('dedup.window', duration(options.dedup.window, 'redis: dedup.window'), 1, 31 * 86_400_000),
     retention: duration(options.retention ?? '7d', 'redis: retention'),
+    lease: whole('lease', duration(options.lease ?? '30s', 'redis: lease'), 1_000, 600_000),
     timeout: whole('timeout', duration(options.timeout ?? '5s', 'redis: timeout'), 100, 60_000),
     client,
   };

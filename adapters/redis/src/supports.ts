@@ -10,7 +10,8 @@ export function supportsOf({
   durability,
   dedupWindow,
   retention,
-}: Pick<Settings, 'durability' | 'dedupWindow' | 'retention'>): Supports {
+  lease,
+}: Pick<Settings, 'durability' | 'dedupWindow' | 'retention' | 'lease'>): Supports {
   const dedup = dedupWindow > 0 ? 'emulated' : 'refused';
   const kept = retention > 0 ? 'native' : 'refused';
   return freezeSupports({
@@ -29,7 +30,7 @@ export function supportsOf({
     deliver: {
       fanout: { by: 'native', window: 0 },
       // The default lease, and the look for idle entries or free partitions; a longer lease is waited for.
-      redelivery: { by: 'emulated', bound: 35_000 },
+      redelivery: { by: 'emulated', bound: lease + 5_000 },
       atMostOnce: { by: 'emulated' },
       replay: { by: kept },
       retention: { by: 'emulated' },
@@ -43,7 +44,7 @@ export function supportsOf({
       guard: { by: 'emulated' },
       fence: { by: 'emulated' },
       // The default lease: a handler's signal fires before it ends, and a process that was stopped may go on for longer.
-      handover: { forced: 30_000 },
+      handover: { forced: lease },
       parkedKeys: { by: 'refused' },
     },
     settle: {
@@ -54,7 +55,7 @@ export function supportsOf({
       deliveryCount: { by: 'native' },
       attempts: { durable: false },
     },
-    lease: { by: 'emulated', default: 30_000, max: null, granularity: 1 },
+    lease: { by: 'emulated', default: lease, max: null, granularity: 1 },
     receive: { batch: 200, stopDelay: 1_000, credit: 'subscription', skip: true },
     requeue: { by: 'emulated', max: null, granularity: 1, lateness },
     lag: { by: 'native', exact: true, age: true },

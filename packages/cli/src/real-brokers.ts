@@ -34,6 +34,7 @@ export const REAL_BROKERS: readonly RealBroker[] = [
 export async function realTarget(broker: RealBroker, io: Io, required: boolean): Promise<Harness | MissingTarget> {
   const { name, variable, example } = broker;
   const url = io.env[variable];
+  if (name === 'redis') return redisTarget(variable, io, required);
   if (url === undefined || url === '') {
     return { name, required, missing: `${variable} is not set; set it to the broker's address, such as ${example}` };
   }
@@ -42,6 +43,18 @@ export async function realTarget(broker: RealBroker, io: Io, required: boolean):
   } catch (error) {
     const why = WaybillError.is(error) ? error.message : 'its adapter failed';
     return { name, required, missing: `the broker at ${variable} can't be used: ${why}` };
+  }
+}
+
+/** From the testbed: the address given, else a container, else a server of this run's own. */
+async function redisTarget(variable: string, io: Io, required: boolean): Promise<Harness | MissingTarget> {
+  try {
+    const { redisHarness } = await import('@waybill/conformance/harness/redis');
+    // A short lease, or the suite would mostly wait for what a killed consumer held.
+    return await redisHarness({ start: { env: io.env }, adapter: { lease: '2s' } });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : 'its testbed failed';
+    return { name: 'redis', required, missing: `redis can't be used (${variable}): ${why}` };
   }
 }
 

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Client } from './connection.ts';
 
 /** The pseudo consumer that holds what was given back: its owner no longer owns it, and others find it at once. */
-export const GIVEN_BACK = 'waybill:given-back';
+const GIVEN_BACK = 'waybill:given-back';
 
 export interface Script {
   readonly lua: string;

@@ -10,7 +10,7 @@ import { makeReport } from './report.ts';
 import { prepareReportFolder, writeReport } from './report-folder.ts';
 import { isMissing, knownGapsOf, runTarget, selectCases } from './suite.ts';
 import { renderSummary } from './summary.ts';
-import { COMPARED, targetNames, targetOf } from './targets.ts';
+import { closeTarget, COMPARED, targetNames, targetOf } from './targets.ts';
 import { VERSION } from './version.ts';
 
 export interface CompareOptions {
@@ -50,7 +50,7 @@ export async function runCompare(options: CompareOptions, io: Io): Promise<ExitC
       results.push({ ...result, measures: isMissing(target) ? [] : await measure(target, begin, missed) });
     } finally {
       progress.end();
-      if (!isMissing(target)) await target.close();
+      if (!isMissing(target)) await closeTarget(target);
     }
   }
 

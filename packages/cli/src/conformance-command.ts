@@ -6,7 +6,7 @@ import { makeReport } from './report.ts';
 import { runSaboteurs } from './saboteurs-command.ts';
 import { isMissing, knownGapsOf, runTarget, selectCases } from './suite.ts';
 import { renderSummary } from './summary.ts';
-import { TARGET_NAMES, targetOf } from './targets.ts';
+import { closeTarget, TARGET_NAMES, targetOf } from './targets.ts';
 import { UsageError } from './usage-error.ts';
 import { VERSION } from './version.ts';
 
@@ -39,6 +39,6 @@ export async function runConformance(options: ConformanceOptions, io: Io): Promi
     return exitCodeOf(report, [broker], knownGapsOf([target]));
   } finally {
     progress.end();
-    if (!isMissing(target)) await target.close();
+    if (!isMissing(target)) await closeTarget(target);
   }
 }

@@ -1,8 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Harness, memoryHarness, type MemoryVariant, type MissingTarget } from '@waybill/conformance';
 import { requiredOf } from './exit-code.ts';
 import type { Io } from './io.ts';
 import { REAL_BROKERS, realTarget } from './real-brokers.ts';
 import { UsageError } from './usage-error.ts';
+
+/** Milliseconds. A broker of ours is killed rather than stopped, so more is never needed. */
+const CLOSING = 15_000;
 
 const MEMORY_VARIANTS: readonly MemoryVariant[] = ['memory', 'memory-emulated', 'memory-cumulative'];
 
@@ -20,6 +24,11 @@ export async function targetOf(name: string, io: Io): Promise<Harness | MissingT
   if (broker === undefined) throw new UsageError(`there is no broker '${name}'; allowed: ${TARGET_NAMES.join(', ')}`);
   const required = requiredOf(io.env['WAYBILL_REQUIRE']);
   return realTarget(broker, io, required === 'all' || required.includes(name));
+}
+
+/** Closes a target, within a bound: what was found is known, and a broker that a fault has left behind must not hide it. */
+export async function closeTarget(target: Harness): Promise<void> {
+  await Promise.race([target.close(), sleep(CLOSING)]);
 }
 
 /** Names with commas between them. @throws UsageError for one that is unknown or given twice. */

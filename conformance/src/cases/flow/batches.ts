@@ -145,7 +145,8 @@ export const batches: readonly ConformanceCase[] = [
   {
     id: 'F7.fail-has-its-own-attempts',
     guarantees: ['F7', 'R1'],
-    title: 'context.fail gives one message its own attempts, delay and dead letter; the rest of its batch is acked.',
+    title:
+      'Failing one message with context.fail gives it its own attempts, delay and dead letter; the rest of its batch is acked.',
     cost: 'slow',
     run: async (t: CaseContext) => {
       const size = 10;
@@ -188,7 +189,7 @@ export const batches: readonly ConformanceCase[] = [
   {
     id: 'F7.fail-too-late-is-refused',
     guarantees: ['F7', 'L3'],
-    title: 'context.fail after the batch has ended, or for a message of another batch, is a typed error.',
+    title: 'Calling context.fail after the batch has ended, or for a message of another batch, is a typed error.',
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');

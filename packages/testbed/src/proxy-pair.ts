@@ -103,9 +103,6 @@ export class ProxyPair implements ProxyConnection {
  * never closed, and the process spins for ever at its exit.
  */
 function reset(socket: Socket): void {
-  const st=[socket.connecting, socket.writableEnded, socket.writableFinished, socket.readableEnded, socket.writableLength, socket.destroyed, socket.pending].join();
-  const h = (socket as any)._handle;
- if (h && !socket.connecting) { const orig = h.reset; h.reset = function (cb: any) { const e = orig.call(this, cb); if (e) console.log('RESETERR', e, st); return e; }; }
- if (socket.connecting) console.log('CONN', st);
-  socket.resetAndDestroy();
+  if (socket.connecting || socket.writableEnded) socket.destroy();
+  else if (!socket.destroyed) socket.resetAndDestroy();
 }

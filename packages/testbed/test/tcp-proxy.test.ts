@@ -1,6 +1,10 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { createRequire } from 'node:module';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { TcpProxy } from '../src/index.ts';
 
@@ -192,3 +196,12 @@ test('close ends its connections, twice too', async () => {
   await expect.poll(error).toBe('ECONNRESET');
   expect(proxy.connections).toEqual([]);
 });
+
+test('cutting while an end is under way loses no handle', async () => {
+  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
+  const path = fileURLToPath(new URL('./cut-at-the-end.ts', import.meta.url));
+  const options = ['--conditions=waybill-source', '--import', tsx];
+  // It is killed when it does not end, and that rejects.
+  const { stdout } = await promisify(execFile)(process.execPath, [...options, path], { timeout: 30_000 });
+  expect(stdout).toBe('done\n');
+}, 40_000);

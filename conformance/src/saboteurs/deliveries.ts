@@ -86,10 +86,10 @@ export const DELIVERIES: readonly Saboteur[] = [
   },
   {
     id: 'forgets-a-delivery',
-    title: 'One in fifty deliveries is read from the broker and not handed out.',
-    wrap: (adapter, random) => receiving(adapter, (all) => all.filter(() => !random.chance(0.02))),
+    title: 'One in five deliveries is read from the broker and not handed out.',
+    wrap: (adapter, random) => receiving(adapter, (all) => all.filter(() => !random.chance(0.2))),
     caughtBy: {
-      'P1.confirmed-is-delivered': 'did not reach',
+      'P1.confirmed-is-delivered': 'lost: ',
     },
     spares: ['O6.ordered-and-requeue', 'F1.bad-limits-are-refused'],
   },

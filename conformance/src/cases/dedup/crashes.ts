@@ -3,6 +3,7 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { duplicated, guard, lost, redelivered } from '../../checkers/index.ts';
 import { watched } from './copies.ts';
+import { crashable } from '../crashable.ts';
 
 export const crashes: readonly ConformanceCase[] = [
   {
@@ -14,6 +15,7 @@ export const crashes: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 60_000 + 2 * deliver.redelivery.bound,
     run: async (t: CaseContext) => {
+      crashable(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -61,6 +63,7 @@ export const crashes: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 60_000 + 2 * deliver.redelivery.bound,
     run: async (t: CaseContext) => {
+      crashable(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);

@@ -2,6 +2,7 @@ import { fixed } from '@waybill/core';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, guard, lost, overlapped, reordered } from '../../checkers/index.ts';
 import { heard } from '../retry/letters.ts';
+import { crashable } from '../crashable.ts';
 
 const keys = 40;
 const each = 5;
@@ -78,6 +79,7 @@ export const orderAcrossRetry: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 30_000 + 2 * deliver.redelivery.bound,
     run: async (t) => {
+      crashable(t);
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });

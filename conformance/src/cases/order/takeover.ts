@@ -2,6 +2,7 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { duplicated, guard, lost, overlapped, reordered } from '../../checkers/index.ts';
 import { gate } from '../gate.ts';
+import { crashable } from '../crashable.ts';
 
 const needs = { 'order.key': true } as const;
 const keys = 24;
@@ -17,6 +18,7 @@ export const orderAcrossTakeOver: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 30_000 + 2 * deliver.redelivery.bound,
     run: async (t) => {
+      crashable(t);
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });

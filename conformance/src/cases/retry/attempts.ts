@@ -2,6 +2,7 @@ import { DeadLetter, fixed } from '@waybill/core';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost } from '../../checkers/index.ts';
 import { deadLetters, heard } from './letters.ts';
+import { crashable } from '../crashable.ts';
 
 export const exactAttempts: readonly ConformanceCase[] = [
   ...[1, 2, 3, 6].map((limit): ConformanceCase => ({
@@ -169,6 +170,7 @@ export const exactAttempts: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 30_000 + 2 * deliver.redelivery.bound,
     run: async (t) => {
+      crashable(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });

@@ -4,6 +4,7 @@ import type { CaseBus, Consumer } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { guard } from '../../checkers/index.ts';
 import { deadLetters, heard } from './letters.ts';
+import { crashable } from '../crashable.ts';
 
 const maxDeliveries = 7;
 const neighbours = 19;
@@ -13,6 +14,7 @@ const timeout = ({ deliver }: Supports): number => 40_000 + maxDeliveries * (3_0
 
 /** Consumers that die of one message, one after another, until it is given up. */
 async function crashLoop(t: CaseContext, ordering: 'key' | 'none', keys: number): Promise<void> {
+  crashable(t);
   const orders = t.topic('orders', { ordering });
   const group = t.group('inventory');
   await t.provision(orders, [group]);

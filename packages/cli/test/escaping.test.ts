@@ -59,7 +59,7 @@ describe('Markdown cells', () => {
 describe('reports', () => {
   test.each([
     ['at run (file:///home/ada/app/src/x.ts:1:2)', 'at run (x.ts:1:2)'],
-    ['at /work/main/node_modules/@acme/lib/index.js:3', 'at index.js:3'],
+    ['at /srv/app/node_modules/@acme/lib/index.js:3', 'at index.js:3'],
     [String.raw`in C:\Users\ada\x.ts`, 'in x.ts'],
     ['redis://***@h:6379/0/1 and orders/inventory and a/b/c', 'redis://***@h:6379/0/1 and orders/inventory and a/b/c'],
     ['1 / 2', '1 / 2'],

@@ -64,7 +64,7 @@ export interface CaseContext {
     options: BatchSubscribeOptions,
     handler?: BatchHandler<T>,
   ): Promise<Consumer>;
-  /** A consumer in a process of its own (memory: on a connection that `kill` severs). Needs `kill-consumer`. */
+  /** A consumer in a process of its own (where only connections can crash: on one of those). Needs `kill-consumer`. */
   spawn(
     topic: Topic<Stamped>,
     options: SubscribeOptions,

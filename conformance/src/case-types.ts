@@ -190,7 +190,7 @@ export interface FaultControl {
   slow(ms: number): Promise<Heal>;
   /** The next `count` deliveries come a second time. */
   duplicate(count: number): Promise<Heal>;
-  /** `kill-consumer`: the connection dies as its process would. Nothing is settled, sent or given back after this. */
+  /** The connection dies as its process would. Nothing is settled, sent or given back after this. */
   crash(bus: CaseBus): Promise<void>;
 }
 

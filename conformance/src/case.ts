@@ -19,6 +19,8 @@ export type Fault =
   | 'pause'
   /** One consumer process dies without warning. */
   | 'kill-consumer'
+  /** One connection of the suite's own process dies as its process would: nothing is settled, given back or said. */
+  | 'crash-connection'
   /** One consumer process is stopped (SIGSTOP) and woken up. */
   | 'stop-consumer'
   /** The next sends are stored, and their answer is lost. */
@@ -40,6 +42,7 @@ export const FAULTS: readonly Fault[] = [
   'restart',
   'pause',
   'kill-consumer',
+  'crash-connection',
   'stop-consumer',
   'unknown-outcome',
   'reject-sends',

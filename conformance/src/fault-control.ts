@@ -78,11 +78,11 @@ export class Faults implements FaultControl {
   }
 
   async crash(bus: CaseBus): Promise<void> {
-    if (!this.has('kill-consumer')) this.#lacks('kill-consumer');
-    this.#recorder.record({ type: 'fault.start', fault: 'kill-consumer', detail: bus.name });
+    const action = this.#harness.faults['crash-connection'] ?? this.#lacks('crash-connection');
+    this.#recorder.record({ type: 'fault.start', fault: 'crash-connection', detail: bus.name });
     this.#sever(bus);
-    await this.#harness.faults['kill-consumer']?.(request({ adapters: [bus.adapter] }));
-    this.#recorder.record({ type: 'fault.end', fault: 'kill-consumer', detail: bus.name });
+    await action(request({ adapters: [bus.adapter] }));
+    this.#recorder.record({ type: 'fault.end', fault: 'crash-connection', detail: bus.name });
   }
 
   async healAll(): Promise<void> {

@@ -189,7 +189,7 @@ export class Opened {
     config: ConnectCaseOptions['config'] = {},
   ): Promise<SpawnedConsumer> {
     const { name } = this.#options.harness;
-    if (!this.fault.has('kill-consumer'))
+    if (!this.fault.has('crash-connection'))
       throw new CaseSignal('not-run', `${name} has no consumers that can be killed`);
     const bus = await this.connect({ topics: [topic], config });
     const consumer = await this.consume(

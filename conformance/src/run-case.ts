@@ -11,7 +11,7 @@ import type { RejectionWatch } from './rejection-watch.ts';
 import type { CaseResult } from './result.ts';
 import { CaseSignal, InfrastructureError } from './signals.ts';
 import { slice, tail } from './slice.ts';
-import type { Harness } from './target.ts';
+import { able, type Harness } from './target.ts';
 
 /** What all cases of one run share. */
 export interface RunShared {
@@ -171,11 +171,6 @@ function supportOf(one: ConformanceCase, harness: Harness): { support: By; refus
 function twinOf(one: ConformanceCase, path: CapabilityPath): ((t: CaseContext) => Promise<unknown>) | null {
   const twin = one.refused ?? TWINS[path];
   return twin === undefined ? null : (t) => twin(t, path);
-}
-
-function able(harness: Harness, fault: NonNullable<ConformanceCase['faults']>[number]): boolean {
-  const byProcess = fault === 'kill-consumer' || fault === 'stop-consumer';
-  return harness.faults[fault] !== undefined || (byProcess && harness.child !== undefined);
 }
 
 interface Seen {

@@ -1,14 +1,14 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { FAULTS, type ConformanceCase, type Cost } from './case.ts';
+import { FAULTS, type ConformanceCase, type Cost, type Fault } from './case.ts';
 import { GUARANTEE_IDS } from './guarantees.ts';
 import { newRun } from './naming.ts';
 import { RejectionWatch } from './rejection-watch.ts';
 import type { CaseResult, TargetResult } from './result.ts';
 import { runCase, type RunShared } from './run-case.ts';
 import { unprovedOf } from './saboteurs/index.ts';
-import type { Harness, MissingTarget } from './target.ts';
+import { able, type Harness, type MissingTarget } from './target.ts';
 import { timeFactor } from './waiting.ts';
 
 export interface SuiteOptions {
@@ -60,9 +60,12 @@ export async function runSuite(options: SuiteOptions): Promise<TargetResult> {
   return targetResult(target, ordered, suite.facts());
 }
 
+/** Faults that strike one consumer alone. */
+const lonely: ReadonlySet<Fault> = new Set<Fault>(['kill-consumer', 'crash-connection']);
+
 /** Whether a case must have the broker for itself: faults strike everyone. */
 export function alone(one: ConformanceCase): boolean {
-  return one.cost === 'fault' || one.cost === 'long' || (one.faults ?? []).some((fault) => fault !== 'kill-consumer');
+  return one.cost === 'fault' || one.cost === 'long' || (one.faults ?? []).some((fault) => !lonely.has(fault));
 }
 
 export interface Suite {
@@ -158,7 +161,7 @@ function targetResult(
     reason: absent ? target.missing : null,
     supports: absent ? null : target.supports,
     facts,
-    abilities: absent ? [] : FAULTS.filter((fault) => target.faults[fault] !== undefined),
+    abilities: absent ? [] : FAULTS.filter((fault) => able(target, fault)),
     cases,
     unexercised: GUARANTEE_IDS.filter((id) => !exercised.has(id)),
     unproved: unprovedOf(cases.map(({ id }) => id)),

@@ -76,6 +76,16 @@ export interface Harness {
   close(): Promise<void>;
 }
 
+/**
+ * Whether this harness can do that. Consumers in processes of their own can be killed and stopped by anybody; where
+ * there are none, a connection that crashes stands for one that is killed.
+ */
+export function able({ faults, child }: Harness, fault: Fault): boolean {
+  if (fault === 'kill-consumer') return child !== undefined || faults['crash-connection'] !== undefined;
+  if (fault === 'stop-consumer') return child !== undefined;
+  return faults[fault] !== undefined;
+}
+
 /** No broker to run on: every case is `not-run`, with this reason. */
 export interface MissingTarget {
   readonly name: string;

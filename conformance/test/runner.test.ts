@@ -169,6 +169,21 @@ describe('verdicts', () => {
 describe('refusals', () => {
   const ordered = one(async () => {}, { needs: { 'order.key': true } });
 
+  test('a connection that crashes stands for a consumer process, where there are none; nothing stands for one that is stopped', async () => {
+    const passes = async (t: CaseContext): Promise<void> => trusts(t);
+    expect(await verdict(one(passes, { faults: ['kill-consumer'] }))).toMatchObject({ verdict: 'passed' });
+    expect(await verdict(one(passes, { faults: ['stop-consumer'] }))).toMatchObject({ verdict: 'not-run' });
+    const none = { ...memoryHarness(), faults: {} };
+    expect(await verdict(one(passes, { faults: ['kill-consumer'] }), none)).toMatchObject({ verdict: 'not-run' });
+    const child = { module: 'none', config: { url: 'memory:', options: {}, client: 'none' } };
+    for (const [fault, wanted] of [
+      ['kill-consumer', 'passed'],
+      ['stop-consumer', 'passed'],
+      ['crash-connection', 'not-run'],
+    ] as const)
+      expect(await verdict(one(passes, { faults: [fault] }), { ...none, child })).toMatchObject({ verdict: wanted });
+  });
+
   test('what is refused must be refused when it is asked for', async () => {
     const result = await verdict(ordered, memoryHarness('memory-unordered'));
     expect(result).toMatchObject({

@@ -65,7 +65,7 @@ function faultsOf(broker: MemoryBroker): Partial<Record<Fault, FaultAction>> {
       faults.stall('publish', 'receive', 'settle');
       return async () => faults.resume();
     },
-    'kill-consumer': async ({ adapters }) => {
+    'crash-connection': async ({ adapters }) => {
       for (const adapter of adapters) faults.kill(adapter);
       return async () => {};
     },

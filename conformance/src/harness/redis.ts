@@ -142,7 +142,7 @@ function faultsOf(
       await broker.pause();
       return () => broker.unpause();
     },
-    'kill-consumer': async ({ adapters }) => {
+    'crash-connection': async ({ adapters }) => {
       during(adapters, sever);
       return done; // it is dead: nobody heals it
     },

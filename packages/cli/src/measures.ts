@@ -103,7 +103,7 @@ async function latency(bench: Bench): Promise<readonly Measure[]> {
 
 /** From the death of a consumer to the start of another's handler for what the dead one held. */
 async function redelivery(bench: Bench): Promise<readonly Measure[]> {
-  const kill = bench.harness.faults['kill-consumer'];
+  const kill = bench.harness.faults['crash-connection'];
   if (kill === undefined) return [];
   const adapter = bench.harness.adapter();
   const [victim, heir] = [await bench.connect(adapter), await bench.connect()];

@@ -3,7 +3,6 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { duplicated, guard, lost, redelivered } from '../../checkers/index.ts';
 import { watched } from './copies.ts';
-import { crashable } from '../crashable.ts';
 
 export const crashes: readonly ConformanceCase[] = [
   {
@@ -12,10 +11,9 @@ export const crashes: readonly ConformanceCase[] = [
     title:
       'A consumer that dies between its effect and the ack: the message comes again elsewhere, the effect does not.',
     cost: 'fault',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout: ({ deliver }) => 60_000 + 2 * deliver.redelivery.bound,
     run: async (t: CaseContext) => {
-      crashable(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -60,10 +58,9 @@ export const crashes: readonly ConformanceCase[] = [
     title:
       'A consumer that dies inside its handler loses nothing: when its claim has ended, another handles the message.',
     cost: 'fault',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout: ({ deliver }) => 60_000 + 2 * deliver.redelivery.bound,
     run: async (t: CaseContext) => {
-      crashable(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);

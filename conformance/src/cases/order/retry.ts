@@ -2,7 +2,6 @@ import { fixed } from '@waybill/core';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, guard, lost, overlapped, reordered } from '../../checkers/index.ts';
 import { heard } from '../retry/letters.ts';
-import { crashable } from '../crashable.ts';
 
 const keys = 40;
 const each = 5;
@@ -76,10 +75,9 @@ export const orderAcrossRetry: readonly ConformanceCase[] = [
     title: 'A key waits behind its failing message also when the consumer dies meanwhile.',
     needs: { 'order.key': true },
     cost: 'slow',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout: ({ deliver }) => 30_000 + 2 * deliver.redelivery.bound,
     run: async (t) => {
-      crashable(t);
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });

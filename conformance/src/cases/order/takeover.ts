@@ -2,7 +2,6 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { duplicated, guard, lost, overlapped, reordered } from '../../checkers/index.ts';
 import { gate } from '../gate.ts';
-import { crashable } from '../crashable.ts';
 
 const needs = { 'order.key': true } as const;
 const keys = 24;
@@ -15,10 +14,9 @@ export const orderAcrossTakeOver: readonly ConformanceCase[] = [
     title: 'After a consumer has died, the next starts each of its keys at the first message that was not settled.',
     needs,
     cost: 'slow',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout: ({ deliver }) => 30_000 + 2 * deliver.redelivery.bound,
     run: async (t) => {
-      crashable(t);
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });

@@ -2,7 +2,6 @@ import { DeadLetter, fixed } from '@waybill/core';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost } from '../../checkers/index.ts';
 import { deadLetters, heard } from './letters.ts';
-import { crashable } from '../crashable.ts';
 
 export const exactAttempts: readonly ConformanceCase[] = [
   ...[1, 2, 3, 6].map((limit): ConformanceCase => ({
@@ -167,10 +166,9 @@ export const exactAttempts: readonly ConformanceCase[] = [
     guarantees: ['R1', 'D5'],
     title: 'After a crash the count of attempts goes on where the broker keeps it, and starts again where it does not.',
     cost: 'slow',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout: ({ deliver }) => 30_000 + 2 * deliver.redelivery.bound,
     run: async (t) => {
-      crashable(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });

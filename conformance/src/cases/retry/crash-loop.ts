@@ -4,7 +4,6 @@ import type { CaseBus, Consumer } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { guard } from '../../checkers/index.ts';
 import { deadLetters, heard } from './letters.ts';
-import { crashable } from '../crashable.ts';
 
 const maxDeliveries = 7;
 const neighbours = 19;
@@ -14,7 +13,6 @@ const timeout = ({ deliver }: Supports): number => 40_000 + maxDeliveries * (3_0
 
 /** Consumers that die of one message, one after another, until it is given up. */
 async function crashLoop(t: CaseContext, ordering: 'key' | 'none', keys: number): Promise<void> {
-  crashable(t);
   const orders = t.topic('orders', { ordering });
   const group = t.group('inventory');
   await t.provision(orders, [group]);
@@ -67,7 +65,7 @@ export const crashLoops: readonly ConformanceCase[] = [
       'A message that kills its consumer every time is dead-lettered in the end, alone; its neighbours are handled.',
     needs: { 'settle.deliveryCount': true },
     cost: 'fault',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout,
     run: async (t) => {
       await crashLoop(t, 'none', 0);
@@ -88,7 +86,7 @@ export const crashLoops: readonly ConformanceCase[] = [
     title: `A message that kills its consumer every time is given up also on an ordered topic, with ${keys === 1 ? 'its neighbours in its own key' : 'neighbours in other keys'}.`,
     needs: { 'settle.deliveryCount': true, 'order.key': true },
     cost: 'fault',
-    faults: ['kill-consumer'],
+    faults: ['crash-connection'],
     timeout,
     run: async (t) => {
       await crashLoop(t, 'key', keys);

@@ -1,77 +1,50 @@
-import { execFileSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { bareAdapter, bareCodec } from './bare.ts';
-import { endToEnd, type Load } from './end-to-end.ts';
-import { stuck, throughput } from './heap.ts';
+import { parseArgs } from 'node:util';
+import { compare, type Comparison } from './broker-comparison.ts';
+import { tableOf } from './broker-table.ts';
+import { BROKERS } from './brokers/index.ts';
+import { memoryBench } from './memory-bench.ts';
 
 /*
- * What Waybill costs, on the memory broker. Figures are medians; a machine's own speed cancels out of the ratios, so quote
- * those. Never run it beside other work.
+ * npm run bench                        what core costs, on the memory broker
+ * npm run bench -- redis               Waybill beside the broker's own client
+ *   --quick                            few messages: to see that it runs, not how fast
+ *   --messages 100000 --rounds 5       how many, and how often
+ *   --only latency                     lines that begin so
+ *   --json FILE                        the same as JSON
  */
-const QUICK = process.argv.includes('--quick');
-const MESSAGES = QUICK ? 50_000 : 300_000;
-const RUNS = QUICK ? 1 : 5;
-
-async function median(measure: () => number | Promise<number>): Promise<number> {
-  const values: number[] = [];
-  for (let run = 0; run < RUNS; run++) values.push(await measure());
-  return values.toSorted((a, b) => a - b)[RUNS >> 1] as number;
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    messages: { type: 'string' },
+    rounds: { type: 'string' },
+    only: { type: 'string', default: '' },
+    json: { type: 'string' },
+  },
+});
+const machine = `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}`;
+const chosen = BROKERS.filter(({ name }) => positionals.includes(name));
+const isChild = positionals.some((name) => name.startsWith('heap-')); // of the memory benchmark
+const unknown = isChild ? [] : positionals.filter((name) => BROKERS.every((one) => one.name !== name));
+if (unknown.length > 0) {
+  console.error(`there is no bench '${unknown.join(' ')}'; allowed: ${BROKERS.map(({ name }) => name).join(', ')}`);
+  process.exit(2);
 }
-
-function line(name: string, micros: number, remark = ''): void {
-  const rate = `${Math.round(1_000 / micros)}k/s`;
-  console.log(`${name.padEnd(44)}${micros.toFixed(2).padStart(8)} µs${rate.padStart(10)}   ${remark}`);
-}
-
-async function speed(): Promise<void> {
-  await endToEnd({ messages: MESSAGES / 2, keys: 100, payload: 'bytes' }); // warm
-  const bare = await median(() => bareAdapter(MESSAGES));
-  line('memory adapter alone', bare);
-  for (const keys of [0, 1, 100, 100_000]) {
-    const micros = await median(() => endToEnd({ messages: MESSAGES, keys, payload: 'bytes' }));
-    line(`bytes, ${keys === 0 ? 'unordered' : `${keys} keys`}`, micros, `core ${(micros - bare).toFixed(2)} µs`);
-  }
-  line(
-    'bytes, batches of 100',
-    await median(() => endToEnd({ messages: MESSAGES, keys: 0, payload: 'bytes', batch: 100 })),
-  );
-  const few: Omit<Load, 'keys'> = { messages: MESSAGES / 5, payload: 'json' };
-  const codec = await median(() => bareCodec(few.messages));
-  line('JSON and zod, bare loop', codec);
-  for (const keys of [0, 1, 100, 100_000]) {
-    const micros = await median(() => endToEnd({ ...few, keys }));
-    line(
-      `JSON and zod, ${keys === 0 ? 'unordered' : `${keys} keys`}`,
-      micros,
-      `${Math.round((100 * codec) / micros)} % of the bare loop`,
-    );
-  }
-  for (const subscriptions of [1, 10, 100]) {
-    const messages = Math.round(MESSAGES / subscriptions / 2);
-    const micros = await median(() => endToEnd({ messages, keys: 0, payload: 'bytes', subscriptions }));
-    line(`bytes, ${subscriptions} groups`, micros / subscriptions, 'per delivery');
+if (!isChild) console.log(machine);
+if (chosen.length === 0) await memoryBench();
+const comparisons: Comparison[] = [];
+for (const broker of chosen) {
+  const result = await compare(broker, {
+    messages: Number(values.messages ?? (values.quick ? 5_000 : 50_000)),
+    rounds: Number(values.rounds ?? (values.quick ? 1 : 5)),
+    only: values.only,
+  });
+  if ('missing' in result) console.log(`${broker.name}: not run: ${result.missing}`);
+  else {
+    comparisons.push(result);
+    console.log(tableOf(result));
   }
 }
-
-function inChild(what: string): string {
-  const args = ['--expose-gc', '--import', 'tsx', import.meta.filename, what, ...(QUICK ? ['--quick'] : [])];
-  return execFileSync(process.execPath, args, { encoding: 'utf8' }).trim();
-}
-
-const million = QUICK ? 100_000 : 1_000_000;
-if (process.argv.includes('heap-throughput')) {
-  const { growth, peak } = await throughput(million);
-  console.log(`heap after ${million} messages: ${growth.toFixed(1)} MiB more, peak ${peak.toFixed(0)} MiB`);
-} else if (process.argv.includes('heap-stuck')) {
-  const { growth, accepted } = await stuck(million);
-  console.log(
-    `stuck consumer: ${growth.toFixed(1)} MiB more (16 MiB of messages held, ${accepted} accepted, then publish blocks)`,
-  );
-} else {
-  console.log(
-    `Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}; ${MESSAGES} messages of 1 KiB, median of ${RUNS}`,
-  );
-  await speed();
-  console.log(inChild('heap-throughput'));
-  console.log(inChild('heap-stuck'));
-}
+if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ machine, comparisons }, null, 2)}\n`);

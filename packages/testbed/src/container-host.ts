@@ -6,6 +6,7 @@ import type { EngineContainer, Testcontainers, WaitStrategy } from './testcontai
 export interface ContainerOptions {
   readonly image: string;
   readonly crate: Crate;
+  /** The broker's own, of the host. */
   readonly port: number;
   /** Milliseconds for the engine to get the image, and to start it. */
   readonly deadline: number;
@@ -47,7 +48,7 @@ export class ContainerHost implements Host {
     let late = false;
     const container = new library.GenericContainer(image);
     container
-      .withExposedPorts({ container: crate.port, host: port })
+      .withExposedPorts(...crate.ports.map(({ inside, outside }) => ({ container: inside, host: outside })))
       .withCommand([...crate.command])
       .withCopyContentToContainer(crate.files.map((file) => ({ ...file, mode: 0o644 })))
       .withWaitStrategy(noWait)

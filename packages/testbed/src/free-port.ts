@@ -1,18 +1,22 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 
 /**
- * A port of 127.0.0.1 that is free now. Somebody else may take it before it is used: whoever starts a broker on it
- * tries another one then.
+ * Ports of 127.0.0.1 that are free now, all different. Somebody else may take one before it is used: whoever starts a
+ * broker on them tries others then.
  */
-export async function freePort(): Promise<number> {
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(Array.from({ length: count }, listening));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => once(server.close(), 'close')));
+  return ports;
+}
+
+async function listening(): Promise<Server> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  return server;
 }
 
 /** Whether a broker's last words say that its port was taken, in the words of C, Java and Erlang. */

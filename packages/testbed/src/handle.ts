@@ -55,7 +55,7 @@ export class Handle implements RunningBroker {
     this.tried = tried;
     const ours: Ability = host !== null || `this ${name} is at a given address: nothing is broken or deleted there`;
     const all = { kill: ours, stop: ours, pause: ours, restart: ours, reset: ours, users: ours };
-    this.can = Object.freeze({ ...all, proxy: contact.proxied });
+    this.can = Object.freeze({ ...all, proxy: true as const, ...contact.limits });
   }
 
   get running(): boolean {
@@ -105,10 +105,11 @@ export class Handle implements RunningBroker {
   async proxy(): Promise<BrokerProxy> {
     if (this.can.proxy !== true) throw new TestbedError(this.can.proxy);
     if (this.#closed !== null) throw new TestbedError(`this ${this.name} was disposed of`);
-    const proxy = await TcpProxy.start(this.#options.place);
+    const { contact, place } = this.#options;
+    const proxy: TcpProxy = await TcpProxy.start(place, () => contact.translate?.(place, proxy));
     this.#proxies.add(proxy);
     const { host, port } = proxy;
-    return Object.assign(proxy, { url: this.#options.contact.url({ host, port }) });
+    return Object.assign(proxy, { url: contact.url({ host, port }) });
   }
 
   reset(): Promise<void> {

@@ -4,6 +4,7 @@
  * @module
  */
 export type { Certificates } from './certificates.ts';
+export type { SqsBroker, SqsExtras, SqsStart } from './elasticmq.ts';
 export { describeNotRun, isNotRun, isRequired, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
 export { type BrokerRecord, endRecorded, logOf, record, records, recordsFolder } from './records.ts';
 export type { RedisBroker, RedisStart } from './redis.ts';

@@ -28,6 +28,7 @@ export interface FlowOptions {
   readonly from: Socket;
   readonly to: Socket;
   readonly direction: Direction;
+  readonly translate: (bytes: Buffer) => Buffer;
   readonly weather: () => Weather;
   /** Sees each chunk before it goes on. False: it does not go on. */
   readonly inspect: (bytes: Buffer) => boolean;
@@ -49,8 +50,10 @@ export class ProxyFlow {
 
   constructor(options: FlowOptions) {
     this.#options = options;
-    const { from } = options;
-    from.on('data', (bytes: Buffer) => {
+    const { from, translate } = options;
+    from.on('data', (read: Buffer) => {
+      const bytes = translate(read);
+      if (bytes.length === 0) return;
       this.#queue.push({ bytes, came: performance.now() });
       this.#size += bytes.length;
       if (this.#size > high) from.pause();

@@ -11,7 +11,11 @@ export interface ProxyConnection {
 /** Bytes, as one read gave them: a request may begin in one and end in the next. */
 export type Match = (bytes: Buffer) => boolean;
 
+/** Sees the bytes of one connection and may change them; what it holds back, it gives with later ones. */
+export type Translate = (direction: Direction, bytes: Buffer) => Buffer;
+
 export interface PairOptions {
+  readonly translate: Translate | undefined;
   readonly weather: () => Weather;
   readonly inspect: Match;
   readonly closed: () => void;
@@ -27,7 +31,7 @@ export class ProxyPair implements ProxyConnection {
   readonly #closed: () => void;
   readonly #limit: Record<Direction, number> = { up: Infinity, down: Infinity };
 
-  constructor(id: number, client: Socket, upstream: Socket, { weather, inspect, closed }: PairOptions) {
+  constructor(id: number, client: Socket, upstream: Socket, { translate, weather, inspect, closed }: PairOptions) {
     this.id = id;
     this.#client = client;
     this.#upstream = upstream;
@@ -37,6 +41,7 @@ export class ProxyPair implements ProxyConnection {
         from,
         to,
         direction,
+        translate: (bytes) => translate?.(direction, bytes) ?? bytes,
         weather,
         inspect: (bytes) => this.#within(direction, bytes, to) && (direction === 'down' || inspect(bytes)),
         passed: (count) => (this.bytes[direction] += count),

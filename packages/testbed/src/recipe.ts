@@ -1,4 +1,7 @@
-import type { Ability, StartOptions } from './running-broker.ts';
+import type { Ability, AbilityName, RunningBroker, StartOptions } from './running-broker.ts';
+import type { Jars } from './jars.ts';
+import type { Tool } from './kit.ts';
+import type { Translate } from './proxy-pair.ts';
 
 /** Where a broker, or a proxy of it, is reached. */
 export interface Place {
@@ -13,8 +16,10 @@ export interface Contact<Extras extends object> {
   probe(place: Place, timeout: number): Promise<string>;
   /** Whether waiting does not cure this error of `probe`. */
   hopeless(error: unknown): boolean;
-  /** Why there can be no proxy in front of it, or true. */
-  readonly proxied: Ability;
+  /** What it can't be made to do, and why. */
+  readonly limits: Readonly<Partial<Record<AbilityName, string>>>;
+  /** Where answers say an address to go on with: puts that of the proxy in its place. For one connection each. */
+  translate?(broker: Place, proxy: Place): Translate;
   /** Deletes all that is in it. Never called for a broker at a given address. */
   reset(place: Place): Promise<void>;
   /** What this kind of broker has beside the common methods. @param users Why users can't be made, or true. */
@@ -24,19 +29,41 @@ export interface Contact<Extras extends object> {
 /** A broker at an address of the environment. */
 export interface Visit<Extras extends object> extends Contact<Extras> {
   readonly place: Place;
+  /** Where it is of another kind than what the testbed starts. */
+  readonly kind?: RunningBroker['kind'];
+}
+
+/** A program, and how it is called. */
+export interface Command {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Beside the variables of this process. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** How a process is started. */
-export interface Launch {
-  readonly args: readonly string[];
+export interface Launch extends Command {
   /** What it reads from its standard input: settings, so that no secret is in the list of processes. */
-  readonly input: string;
+  readonly input?: string;
+  /** What must run beside it. Started first, and once: it outlives restarts of the broker. */
+  readonly companion?: Command;
+}
+
+/** What there is to start a process with. */
+export interface Ground {
+  /** The same at every start. */
+  readonly folder: string;
+  /** The recipe's first tool. */
+  readonly program: string;
+  /** The folder of its jars; empty for a broker without. */
+  readonly jars: string;
 }
 
 /** How a container is started. */
 export interface Crate {
-  /** The broker's port inside. */
-  readonly port: number;
+  /** Which ports of the host lead to which inside. */
+  readonly ports: readonly { readonly inside: number; readonly outside: number }[];
+  /** Empty: the image's own. */
   readonly command: readonly string[];
   /** Written before it starts, so that no secret is in its environment or command. */
   readonly files: readonly { readonly content: string; readonly target: string }[];
@@ -44,11 +71,13 @@ export interface Crate {
 
 /** A broker of our own, with secrets made for it. */
 export interface Plan<Extras extends object> extends Contact<Extras> {
-  /** Called at every start, with the same folder and port. */
-  launch(folder: string, port: number): Promise<Launch>;
+  /** Called at every start, with the same ground. */
+  launch(ground: Ground): Promise<Launch>;
   /** Or why it can't run in a container. */
   readonly crate: Crate | string;
-  /** After every start: makes again what does not outlive a process. */
+  /** The version that the server has printed; for those whose protocol does not say it. */
+  printed?(log: readonly string[]): string | null;
+  /** After every start, the first too: makes again what does not outlive a process. */
   restore(place: Place): Promise<void>;
 }
 
@@ -56,12 +85,15 @@ export interface Plan<Extras extends object> extends Contact<Extras> {
 export interface Recipe<Options extends StartOptions, Extras extends object> {
   readonly name: string;
   readonly kind: 'real' | 'emulator';
-  /** Looked for on the PATH. */
-  readonly program: string;
-  readonly debian: readonly string[];
+  /** What a process needs of this machine. The first one is run. */
+  readonly tools: readonly Tool[];
+  /** What it is made of, where it is written in Java. */
+  jars?(options: Options): Jars;
   readonly image: string;
+  /** How many ports it listens on. All are chosen before its first start; the first is the broker's own. */
+  ports(options: Options): number;
   /** @throws TestbedError for options that can't be */
-  plan(options: Options): Plan<Extras>;
+  plan(options: Options, ports: readonly number[]): Plan<Extras>;
   /** @throws TestbedError without a secret, when the URL is wrong */
   visit(url: string): Visit<Extras>;
 }

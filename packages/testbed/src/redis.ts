@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { maskUrl, parseBrokerUrl } from '@waybill/core/adapter';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { textOf } from './readiness.ts';
-import type { Crate, Place, Plan, Recipe, Visit } from './recipe.ts';
+import type { Crate, Ground, Launch, Place, Plan, Recipe, Visit } from './recipe.ts';
 import { ask, type Reply, ReplyError, type RespAddress } from './resp.ts';
 import { type Ability, type RunningBroker, type StartOptions, TestbedError } from './running-broker.ts';
 
@@ -37,10 +37,10 @@ const insideContainer = { port: 6379, file: '/waybill/redis.conf', data: '/data'
 export const redis: Recipe<RedisStart, RedisExtras> = {
   name: 'redis',
   kind: 'real',
-  program: 'redis-server',
-  debian: ['redis-server'],
+  tools: [{ program: 'redis-server', debian: 'redis-server' }],
   image: 'redis:7.4',
-  plan: (options) => new RedisPlan(options),
+  ports: () => 1,
+  plan: (options, [port = 0]) => new RedisPlan(options, port),
   visit: (url) => new RedisVisit(url),
 };
 
@@ -48,22 +48,24 @@ class RedisPlan implements Plan<RedisExtras> {
   readonly #options: RedisStart;
   readonly #password = randomBytes(24).toString('hex');
   readonly #users: (readonly string[])[] = [];
-  readonly proxied = true;
+  readonly limits = {};
+  readonly #port: number;
   #tls: Certificates | null = null;
 
-  constructor(options: RedisStart) {
+  constructor(options: RedisStart, port: number) {
     const { fsync = 'always', tls = false } = options;
     const allowed = ['always', 'everysec', 'no', 'off'];
     if (!allowed.includes(fsync)) throw new TestbedError(`redis: fsync is '${fsync}'; allowed: ${allowed.join(', ')}`);
     if (tls !== true && tls !== false && tls !== 'mutual')
       throw new TestbedError(`redis: tls is '${String(tls)}'; allowed: true, false, 'mutual'`);
     this.#options = options;
+    this.#port = port;
   }
 
-  async launch(folder: string, port: number): Promise<{ args: string[]; input: string }> {
+  async launch({ folder, program }: Ground): Promise<Launch> {
     const { tls = false } = this.#options;
     if (tls !== false) this.#tls ??= await makeCertificates(folder);
-    return { args: ['-'], input: this.#settings('127.0.0.1', port, folder) };
+    return { program, args: ['-'], input: this.#settings('127.0.0.1', this.#port, folder) };
   }
 
   get crate(): Crate | string {
@@ -71,7 +73,7 @@ class RedisPlan implements Plan<RedisExtras> {
       return 'TLS is offered in a process of our own only';
     const { port, file, data } = insideContainer;
     return {
-      port,
+      ports: [{ inside: port, outside: this.#port }],
       command: ['redis-server', file],
       // Inside all interfaces are its own; the port is mapped to loopback.
       files: [{ content: this.#settings('0.0.0.0', port, data), target: file }],
@@ -174,8 +176,8 @@ class RedisVisit implements Visit<RedisExtras> {
     this.#address = { ...this.place, username, password, tls };
   }
 
-  get proxied(): Ability {
-    return this.#address.tls === null || 'at a rediss: address the certificate is not that of a proxy';
+  get limits(): { readonly proxy?: string } {
+    return this.#address.tls === null ? {} : { proxy: 'at a rediss: address the certificate is not that of a proxy' };
   }
 
   /** The same with another host: user, database and parameters stay. */

@@ -1,7 +1,8 @@
 import { startAtAddress, startInContainer, startProcess, type Start } from './ways.ts';
 import { isNotRun, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
-import { type Environment, findProgram } from './program.ts';
-import { installCommand, installDebian } from './debian.ts';
+import { elasticmq, type SqsBroker, type SqsExtras, type SqsStart } from './elasticmq.ts';
+import { findKit, kitRemedy } from './kit.ts';
+import type { Environment } from './program.ts';
 import { redis, type RedisBroker, type RedisExtras, type RedisStart } from './redis.ts';
 import type { Recipe } from './recipe.ts';
 import { type StartOptions, TestbedError } from './running-broker.ts';
@@ -9,11 +10,17 @@ import { type StartOptions, TestbedError } from './running-broker.ts';
 /** Every broker that the testbed can start: its options, and what its handle has. */
 export interface Brokers {
   readonly redis: { readonly options: RedisStart; readonly extras: RedisExtras; readonly broker: RedisBroker };
+  readonly sqs: { readonly options: SqsStart; readonly extras: SqsExtras; readonly broker: SqsBroker };
+  readonly 'sqs-fifo': { readonly options: SqsStart; readonly extras: SqsExtras; readonly broker: SqsBroker };
 }
 
 export type BrokerName = keyof Brokers;
 
-const recipes: { readonly [N in BrokerName]: Recipe<Brokers[N]['options'], Brokers[N]['extras']> } = { redis };
+const recipes: { readonly [N in BrokerName]: Recipe<Brokers[N]['options'], Brokers[N]['extras']> } = {
+  redis,
+  sqs: elasticmq('sqs'),
+  'sqs-fifo': elasticmq('sqs-fifo'),
+};
 
 export const BROKER_NAMES: readonly BrokerName[] = Object.keys(recipes) as BrokerName[];
 
@@ -49,7 +56,7 @@ export async function startBroker<N extends BrokerName>(
     if (typeof answer !== 'string') return answer as Brokers[N]['broker'];
     tried.push({ way, reason: answer });
   }
-  return notRun(recipe, env, tried);
+  return notRun(recipe, options, env, tried);
 }
 
 /** A broker, or an error for those who can't go on without. @throws TestbedError */
@@ -68,21 +75,15 @@ function recipeOf<N extends BrokerName>(name: N): Recipe<Brokers[N]['options'], 
 }
 
 /**
- * Installs a broker's Debian packages, unless its program is there. Resolves with the program's path. It asks nobody:
- * call it only when the user has.
+ * Installs what a process of this broker needs: Debian packages, and jars by Maven; only what is not there. Resolves
+ * with the path of the program, or of the folder of jars. It asks nobody: call it only when the user has.
  *
  * @throws TestbedError saying why not, and what to type
  */
 export async function installBroker(name: BrokerName, env: Environment = process.env): Promise<string> {
-  const { program, debian } = recipeOf(name);
-  const there = findProgram(program, env);
-  if (there !== null) return there;
-  const refused = await installDebian(debian, { env });
-  if (refused !== null) throw new TestbedError(refused);
-  const path = findProgram(program, env);
-  if (path === null)
-    throw new TestbedError(`${debian.join(', ')} was installed, and there is no ${program} on the PATH`);
-  return path;
+  const kit = await findKit(recipeOf(name), {}, env, true);
+  if (typeof kit === 'string') throw new TestbedError(kit);
+  return kit.jars === '' ? kit.program : kit.jars;
 }
 
 function waysOf(from: Way | undefined, env: Environment): readonly Way[] {
@@ -94,20 +95,22 @@ function waysOf(from: Way | undefined, env: Environment): readonly Way[] {
   throw new TestbedError(`${where} is '${said}'; allowed: ${WAYS.join(', ')}`);
 }
 
-function notRun({ name, debian }: Recipe<never, object>, env: Environment, tried: readonly Tried[]): NotRun {
-  const install =
-    env['WAYBILL_INSTALL'] === '1'
-      ? `type: ${installCommand(debian)}`
-      : `set WAYBILL_INSTALL=1 to have ${debian.join(', ')} installed (as root), or type: ${installCommand(debian)}`;
-  const remedies: Readonly<Record<Way, string>> = {
-    address: `set ${variable(name, 'URL')} to the address of one`,
-    container: 'start a container engine',
-    process: install,
+function notRun<O extends StartOptions>(
+  recipe: Recipe<O, object>,
+  options: O,
+  env: Environment,
+  tried: readonly Tried[],
+): NotRun {
+  const { name } = recipe;
+  const remedies: Readonly<Record<Way, () => string>> = {
+    address: () => `set ${variable(name, 'URL')} to the address of one`,
+    container: () => 'start a container engine',
+    process: () => kitRemedy(recipe, options, env),
   };
   return {
     broker: name,
     reason: tried.map(({ reason }) => reason).join('; '),
-    remedy: tried.map(({ way }) => remedies[way]).join('; or '),
+    remedy: tried.map(({ way }) => remedies[way]()).join('; or '),
     tried,
   };
 }

@@ -2,17 +2,18 @@ import type { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Direction, Weather } from './proxy-flow.ts';
-import { type Match, type ProxyConnection, ProxyPair } from './proxy-pair.ts';
+import { type Match, type ProxyConnection, ProxyPair, type Translate } from './proxy-pair.ts';
 
 const calm: Weather = { stalled: new Set(), dropped: new Set(), delay: 0, rate: null };
 
 /**
- * A TCP proxy whose network can be made bad. It knows no protocol, so that it serves every broker; and it holds no
- * process open.
+ * A TCP proxy whose network can be made bad. It knows no protocol, so that it serves every broker: what must be known of
+ * one is in `translate`. It holds no process open.
  */
 export class TcpProxy {
   readonly #server: Server;
   readonly #target: { readonly host: string; readonly port: number };
+  readonly #translate: () => Translate | undefined;
   readonly #pairs = new Set<ProxyPair>();
   #port = 0;
   #weather: Weather = calm;
@@ -20,15 +21,22 @@ export class TcpProxy {
   #accepted = 0;
   #loss: Loss | null = null;
 
-  private constructor(target: { readonly host: string; readonly port: number }) {
+  private constructor(
+    target: { readonly host: string; readonly port: number },
+    translate: () => Translate | undefined,
+  ) {
     this.#target = target;
+    this.#translate = translate;
     this.#server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
     this.#server.unref();
   }
 
-  /** Listens on a free port of 127.0.0.1. */
-  static async start(target: { readonly host: string; readonly port: number }): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target);
+  /** Listens on a free port of 127.0.0.1. @param translate Called for each connection; default: bytes pass as they are. */
+  static async start(
+    target: { readonly host: string; readonly port: number },
+    translate: () => Translate | undefined = () => undefined,
+  ): Promise<TcpProxy> {
+    const proxy = new TcpProxy(target, translate);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
     proxy.#port = (proxy.#server.address() as AddressInfo).port;
@@ -141,6 +149,7 @@ export class TcpProxy {
     }
     const upstream = connect({ ...this.#target, allowHalfOpen: true });
     const pair: ProxyPair = new ProxyPair(++this.#accepted, client, upstream, {
+      translate: this.#translate(),
       weather: () => this.#weather,
       inspect: (bytes) => this.#inspect(pair, bytes),
       closed: () => this.#pairs.delete(pair),

@@ -40,7 +40,7 @@ interface ContainerMaker {
   hostConfig: { PortBindings?: Record<string, PortBinding[]> };
   beforeContainerCreated?(): Promise<void>;
   containerCreated?(id: string): Promise<void>;
-  withExposedPorts(port: { readonly container: number; readonly host: number }): this;
+  withExposedPorts(...ports: { readonly container: number; readonly host: number }[]): this;
   withCommand(command: string[]): this;
   withCopyContentToContainer(files: { content: string; target: string; mode?: number }[]): this;
   withWaitStrategy(strategy: WaitStrategy): this;

@@ -8,15 +8,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
  * it went: then the broker is killed and its folder removed. Lines say whom to kill, and when all was tidied up.
  */
 const script = `
-pid=
+pids=
 while read -r word value; do
   case $word in
-    guard) pid=$value ;;
-    release) pid= ;;
+    guard) pids="$pids $value" ;;
+    release)
+      others=
+      for pid in $pids; do [ "$pid" = "$value" ] || others="$others $pid"; done
+      pids=$others ;;
     done) exit 0 ;;
   esac
 done
-[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
 [ -z "$1" ] || rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }
 `;
 
@@ -52,8 +55,8 @@ export class Watchdog {
   }
 
   /** It has ended. Said only then, and at once, so that nobody who gets its number later is ever killed. */
-  release(): void {
-    this.#tell('release');
+  release(pid: number): void {
+    this.#tell(`release ${pid}`);
   }
 
   /** All was tidied up. */

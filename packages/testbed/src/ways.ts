@@ -1,12 +1,12 @@
 import { ContainerHost } from './container-host.ts';
-import { installDebian } from './debian.ts';
 import { whyNoEngine } from './engine.ts';
-import { freePort, isPortTaken } from './free-port.ts';
+import { freePorts, isPortTaken } from './free-port.ts';
 import { Handle, whenReady } from './handle.ts';
 import type { Host } from './host.ts';
+import { findKit } from './kit.ts';
 import { NativeHost } from './native-host.ts';
 import { type Tried, variable, type Way } from './not-run.ts';
-import { type Environment, findProgram } from './program.ts';
+import type { Environment } from './program.ts';
 import { textOf } from './readiness.ts';
 import type { Plan, Recipe } from './recipe.ts';
 import { type StartOptions, TestbedError } from './running-broker.ts';
@@ -44,7 +44,7 @@ export async function startAtAddress<O extends StartOptions, E extends object>(s
   const version = await whenReady(contact, place, null, deadlines.address).catch((error: unknown) => {
     throw new TestbedError(`the ${recipe.name} at ${name} does not answer: ${textOf(error)}`, [], { cause: error });
   });
-  const { kind } = recipe;
+  const { kind } = { ...recipe, ...(contact.kind !== undefined && { kind: contact.kind }) };
   const handle = new Handle({
     name: recipe.name,
     how: 'address',
@@ -79,23 +79,14 @@ export async function startInContainer<O extends StartOptions, E extends object>
 
 export async function startProcess<O extends StartOptions, E extends object>(start: Start<O, E>): Promise<Answer<E>> {
   const { recipe, options, env } = start;
-  const given = env[variable(recipe.name, 'PROGRAM')];
-  let program = findProgram(given ?? recipe.program, env);
-  if (program === null && given !== undefined) return `there is no program ${given}`;
-  if (program === null && env['WAYBILL_INSTALL'] === '1') {
-    const refused = await installDebian(recipe.debian, { env });
-    if (refused !== null) return refused;
-    program = findProgram(recipe.program, env);
-  }
-  if (program === null) return `there is no ${recipe.program} on the PATH`;
-  const found = program;
+  const kit = await findKit(recipe, options, env);
+  if (typeof kit === 'string') return kit;
   return started(start, 'process', (plan, port) =>
     NativeHost.make({
       name: recipe.name,
-      program: found,
       port,
       folder: options.folder ?? null,
-      launch: (folder, on) => plan.launch(folder, on),
+      launch: (folder) => plan.launch({ folder, ...kit }),
     }),
   );
 }
@@ -109,13 +100,17 @@ async function started<O extends StartOptions, E extends object>(
   const { name, kind } = recipe;
   const deadline = options.deadline ?? deadlines.ready;
   for (let attempt = 1; ; attempt++) {
-    const plan = recipe.plan(options);
+    const free = await freePorts(recipe.ports(options));
+    const port = options.port ?? free[0] ?? 0;
+    const plan = recipe.plan(options, [port, ...free.slice(1)]);
     let host: Host | null = null;
     try {
-      host = await make(plan, options.port ?? (await freePort()));
+      host = await make(plan, port);
       await host.start();
       const { place } = host;
-      const version = await whenReady(plan, place, host, deadline);
+      const said = await whenReady(plan, place, host, deadline);
+      await plan.restore(place);
+      const version = plan.printed?.(await host.log(Infinity)) ?? said;
       const restore = (): Promise<void> => plan.restore(place);
       const handle = new Handle({ name, how, kind, version, tried, place, contact: plan, host, restore, deadline });
       return Object.assign(handle, plan.extras(place, handle.can.users));

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { textOf } from './readiness.ts';
@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const days = '30';
 
 /**
- * Makes a test CA and, signed by it, `server.crt` and `client.crt` with their keys, by the `openssl` program: Node can
+ * Makes a test CA and, signed by it, `server.crt` and `client.crt` with their keys, and `server.pem` with both, by the `openssl` program: Node can
  * read certificates and can't make them.
  */
 export async function makeCertificates(folder: string): Promise<Certificates> {
@@ -57,6 +57,9 @@ export async function makeCertificates(folder: string): Promise<Certificates> {
     const files = ['-in', path(`${name}.csr`), '-extfile', path(`${name}.ext`), '-out', path(`${name}.crt`)];
     await openssl('x509', '-req', ...files, ...signing);
   }
+  // In one file, the key in PKCS#8: so Java wants them.
+  const { stdout } = await run('openssl', ['pkcs8', '-topk8', '-nocrypt', '-in', path('server.key')]);
+  await writeFile(path('server.pem'), `${stdout}${await readFile(path('server.crt'), 'utf8')}`, { mode: 0o600 });
   return { ca: path('ca.crt'), cert: path('client.crt'), key: path('client.key') };
 }
 

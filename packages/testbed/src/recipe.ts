@@ -92,7 +92,7 @@ export interface Recipe<Options extends StartOptions, Extras extends object> {
   readonly image: string;
   /** How many ports it listens on. All are chosen before its first start; the first is the broker's own. */
   ports(options: Options): number;
-  /** @throws TestbedError for options that can't be */
+  /** @param ports None while only the options are looked at. @throws TestbedError for options that can't be */
   plan(options: Options, ports: readonly number[]): Plan<Extras>;
   /** @throws TestbedError without a secret, when the URL is wrong */
   visit(url: string): Visit<Extras>;

@@ -1,6 +1,7 @@
 import { startAtAddress, startInContainer, startProcess, type Start } from './ways.ts';
 import { isNotRun, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
 import { elasticmq, type SqsBroker, type SqsExtras, type SqsStart } from './elasticmq.ts';
+import { kafka, type KafkaBroker, type KafkaExtras, type KafkaStart } from './kafka.ts';
 import { findKit, kitRemedy } from './kit.ts';
 import type { Environment } from './program.ts';
 import { redis, type RedisBroker, type RedisExtras, type RedisStart } from './redis.ts';
@@ -10,6 +11,7 @@ import { type StartOptions, TestbedError } from './running-broker.ts';
 /** Every broker that the testbed can start: its options, and what its handle has. */
 export interface Brokers {
   readonly redis: { readonly options: RedisStart; readonly extras: RedisExtras; readonly broker: RedisBroker };
+  readonly kafka: { readonly options: KafkaStart; readonly extras: KafkaExtras; readonly broker: KafkaBroker };
   readonly sqs: { readonly options: SqsStart; readonly extras: SqsExtras; readonly broker: SqsBroker };
   readonly 'sqs-fifo': { readonly options: SqsStart; readonly extras: SqsExtras; readonly broker: SqsBroker };
 }
@@ -18,6 +20,7 @@ export type BrokerName = keyof Brokers;
 
 const recipes: { readonly [N in BrokerName]: Recipe<Brokers[N]['options'], Brokers[N]['extras']> } = {
   redis,
+  kafka,
   sqs: elasticmq('sqs'),
   'sqs-fifo': elasticmq('sqs-fifo'),
 };
@@ -50,6 +53,7 @@ export async function startBroker<N extends BrokerName>(
 ): Promise<Brokers[N]['broker'] | NotRun> {
   const recipe = recipeOf(name);
   const env = options.env ?? process.env;
+  recipe.plan(options, []); // wrong options are wrong on every way
   const tried: Tried[] = [];
   for (const way of waysOf(options.from, env)) {
     const answer = await starts[way]({ recipe, options, env, tried: [...tried] });

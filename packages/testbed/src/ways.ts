@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ContainerHost } from './container-host.ts';
 import { whyNoEngine } from './engine.ts';
 import { freePorts, isPortTaken } from './free-port.ts';
@@ -110,7 +111,7 @@ async function started<O extends StartOptions, E extends object>(
       const { place } = host;
       const said = await whenReady(plan, place, host, deadline);
       await plan.restore(place);
-      const version = plan.printed?.(await host.log(Infinity)) ?? said;
+      const version = (await printed(plan, host)) ?? said;
       const restore = (): Promise<void> => plan.restore(place);
       const handle = new Handle({ name, how, kind, version, tried, place, contact: plan, host, restore, deadline });
       return Object.assign(handle, plan.extras(place, handle.can.users));
@@ -122,4 +123,14 @@ async function started<O extends StartOptions, E extends object>(
       return `${name} did not start in a ${how}: ${textOf(error)}${said === '' ? '' : ` (${said})`}`;
     }
   }
+}
+
+/** It may say its version a moment after it has begun to answer. */
+async function printed(plan: Plan<object>, host: Host): Promise<string | null> {
+  for (let look = 0; plan.printed !== undefined && look < 100; look++) {
+    const found = plan.printed(await host.log(Infinity));
+    if (found !== null) return found;
+    await sleep(20);
+  }
+  return null;
 }

@@ -16,6 +16,8 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
+          maxWorkers: 2,
+          maxConcurrency: 12, // the suite on memory mostly waits
           include: [
             'packages/*/test/**/*.test.ts',
             'conformance/test/**/*.test.ts',

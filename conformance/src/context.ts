@@ -43,7 +43,10 @@ export interface ContextOptions {
   readonly case: ConformanceCase;
   readonly run: string;
   readonly seed: number;
+  /** Of the bounds under test. */
   readonly factor: number;
+  /** Of waiting deadlines. */
+  readonly patience: number;
   /** A folder of this run, for histories of child processes. */
   readonly folder: string;
   /** Numbers that are fresh in the whole run. */
@@ -82,7 +85,7 @@ export class Context implements CaseContext {
     this.recorder = new Recorder('suite');
     this.#names = new Names(options.run, this.id, options.next);
     const healthy = async (): Promise<boolean> => (await harness.healthy?.()) ?? true;
-    this.#waiting = new Waiting(() => this.history.length, options.factor, options.signal, healthy);
+    this.#waiting = new Waiting(() => this.history.length, options, options.signal, healthy);
     this.#stamping = new Stamping(options.run, this.id, this.#waiting);
     this.opened = new Opened({
       harness,

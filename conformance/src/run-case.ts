@@ -18,7 +18,10 @@ export interface RunShared {
   readonly harness: Harness;
   readonly seed: number;
   readonly run: string;
+  /** Of the bounds under test: how slow this machine is. */
   readonly factor: number;
+  /** Of waiting deadlines. */
+  readonly patience: number;
   readonly folder: string;
   readonly keep: boolean;
   readonly rejections: RejectionWatch;
@@ -125,7 +128,7 @@ async function once(one: ConformanceCase, shared: RunShared): Promise<Attempt> {
   }
   const last = thrown === null ? [] : ['The last events:', ...tail(t.history)];
   over.abort();
-  const closing = await closed(t, shared.factor);
+  const closing = await closed(t, shared.patience);
   // One turn more, so that a rejection that nobody handles is known to be one.
   await new Promise((resolve) => setImmediate(resolve));
   const ended = await verdictOf(one, t, {
@@ -147,10 +150,10 @@ async function deadline(ms: number, signal: AbortSignal): Promise<never> {
 }
 
 /** Null, or what went wrong when everything that the case had opened was closed. */
-async function closed(t: Context, factor: number): Promise<string | null> {
+async function closed(t: Context, patience: number): Promise<string | null> {
   const stop = new AbortController();
   try {
-    const late = sleep(most.closing * factor, 'late', { signal: stop.signal });
+    const late = sleep(most.closing * patience, 'late', { signal: stop.signal });
     const first = await Promise.race([t.opened.close().then(() => null), late]);
     return first === 'late' ? `what the case had opened did not close within ${most.closing / 1000} s` : null;
   } catch (error) {

@@ -78,13 +78,14 @@ export interface Suite {
 export interface StartOptions {
   /** Keep each case's history here, as JSON lines. */
   readonly histories?: string;
-  /** For waiting deadlines and lateness. Default: WAYBILL_TIME_FACTOR. */
-  readonly factor?: number;
+  /** Of waiting deadlines, not of bounds under test. Default: WAYBILL_TIME_FACTOR, which is that of both. */
+  readonly patience?: number;
 }
 
 /** What runs single cases against one target; the Vitest one-liner uses it too. */
 export function startSuite(harness: Harness, seed: number, options: StartOptions = {}): Suite {
-  const { histories, factor = timeFactor() } = options;
+  const factor = timeFactor();
+  const { histories, patience = factor } = options;
   const rejections = new RejectionWatch();
   let next = 0;
   const shared: RunShared = {
@@ -92,6 +93,7 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
     seed,
     run: newRun(),
     factor,
+    patience,
     folder: histories ?? mkdtempSync(join(tmpdir(), 'waybill-histories-')),
     keep: histories !== undefined,
     rejections,

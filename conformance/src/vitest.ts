@@ -23,6 +23,11 @@ export interface VitestOptions {
   readonly filter?: (one: ConformanceCase) => boolean;
   /** Whether an inconclusive case that is no known gap fails. Default: where the broker lives in this process. */
   readonly strict?: boolean;
+  /**
+   * Whether a case that must have the broker for itself gets a harness of its own, so that all run side by side. For
+   * brokers that cost nothing. Default false.
+   */
+  readonly separate?: boolean;
 }
 
 /** Of ten fault cases, how many a plain `npm test` runs. */
@@ -40,6 +45,7 @@ export function conformance(
   const seed = Number(process.env['WAYBILL_SEED'] ?? newSeed());
   const cases = (options.cases ?? CASES).filter((one) => options.filter?.(one) ?? true);
   const factor = timeFactor();
+  const { separate = false } = options;
 
   describe(`${name} (seed ${seed})`, () => {
     let target: Harness | MissingTarget | null = null;
@@ -66,7 +72,7 @@ export function conformance(
         }
         if (suite === null) throw new Error('the harness was not made');
         const embedded = target?.how === 'embedded';
-        const result = await suite.run(one);
+        const result = alone(one) && separate ? await runSeparately(one, makeHarness, seed) : await suite.run(one);
         report(result, context, {
           strict: options.strict ?? embedded,
           known: target?.knownGaps?.[one.id] !== undefined,
@@ -75,7 +81,7 @@ export function conformance(
     for (const one of cases.toSorted((a, b) => Number(alone(a)) - Number(alone(b)))) {
       // The case has a deadline of its own, by what the target supports; this one only ends a harness that hangs.
       const timeout = hangs * factor;
-      if (alone(one)) test.sequential(nameOf(one), { timeout }, run(one));
+      if (alone(one) && !separate) test.sequential(nameOf(one), { timeout }, run(one));
       else test.concurrent(nameOf(one), { timeout }, run(one));
     }
 
@@ -83,6 +89,22 @@ export function conformance(
       expect(new Set(cases.map((one) => one.id)).size).toBe(cases.length);
     });
   });
+}
+
+async function runSeparately(
+  one: ConformanceCase,
+  makeHarness: () => Harness | MissingTarget | Promise<Harness | MissingTarget>,
+  seed: number,
+): Promise<CaseResult> {
+  const target = await makeHarness();
+  if ('missing' in target) throw new Error(`${target.name} was there, and is no longer: ${target.missing}`);
+  const suite = startSuite(target, seed);
+  try {
+    return await suite.run(one);
+  } finally {
+    suite.end();
+    await target.close();
+  }
 }
 
 function nameOf(one: ConformanceCase): string {

@@ -20,13 +20,20 @@ const pauses = { first: 1, most: 20 };
 export class Waiting {
   readonly #progress: () => number;
   readonly #factor: number;
+  readonly #patience: number;
   readonly #signal: AbortSignal;
   readonly #healthy: () => Promise<boolean>;
 
-  /** @param progress Grows with the history. */
-  constructor(progress: () => number, factor: number, signal: AbortSignal, healthy: () => Promise<boolean>) {
+  /** @param progress Grows with the history. @param scale `factor` of bounds under test, `patience` of deadlines. */
+  constructor(
+    progress: () => number,
+    scale: { readonly factor: number; readonly patience: number },
+    signal: AbortSignal,
+    healthy: () => Promise<boolean>,
+  ) {
     this.#progress = progress;
-    this.#factor = factor;
+    this.#factor = scale.factor;
+    this.#patience = scale.patience;
     this.#signal = signal;
     setMaxListeners(0, signal); // a case may wait in many handlers at once
     this.#healthy = healthy;
@@ -37,8 +44,13 @@ export class Waiting {
     return this.#signal.aborted;
   }
 
+  /** A bound under test. */
   scaled(ms: number): number {
     return ms * this.#factor;
+  }
+
+  #deadline(ms: number): number {
+    return ms * this.#patience;
   }
 
   async until(condition: () => unknown, what: string, options: UntilOptions = {}): Promise<void> {
@@ -49,8 +61,8 @@ export class Waiting {
   /** Null when the condition came true; else what ran out. */
   async reached(condition: () => unknown, options: UntilOptions = {}): Promise<string | null> {
     const began = performance.now();
-    const most = this.scaled(options.total ?? total);
-    const idle = this.scaled(options.idle ?? options.total ?? total);
+    const most = this.#deadline(options.total ?? total);
+    const idle = this.#deadline(options.idle ?? options.total ?? total);
     let length = this.#progress();
     let grew = began;
     for (let pause = pauses.first; ; pause = Math.min(pause * 2, pauses.most)) {
@@ -66,7 +78,7 @@ export class Waiting {
   }
 
   async within<T>(promise: Promise<T>, what: string, ms: number = total): Promise<T> {
-    const most = this.scaled(ms);
+    const most = this.#deadline(ms);
     const stop = new AbortController();
     const late = sleep(most, 'late' as const, { signal: AbortSignal.any([stop.signal, this.#signal]) });
     try {
@@ -96,13 +108,13 @@ export class Waiting {
         value = next;
         highest = Math.max(highest, next);
       }
-      if (now - changed >= Math.max(this.scaled(500), 3 * longest)) return highest;
-      if (now - began >= this.scaled(total)) await this.#late(`${what} did not come to rest`);
+      if (now - changed >= Math.max(this.#deadline(500), 3 * longest)) return highest;
+      if (now - began >= this.#deadline(total)) await this.#late(`${what} did not come to rest`);
     }
   }
 
   async straggle(ms: number = 1_000): Promise<void> {
-    await this.#sleep(this.scaled(ms));
+    await this.#sleep(this.#deadline(ms));
   }
 
   async pass(ms: number): Promise<void> {

@@ -78,7 +78,10 @@ describe('verdicts', () => {
 
   test('a deadline that passes fails it; with a dead broker it is inconclusive', async () => {
     const waits = one(async (t) => t.until(() => false, 'the end of days', { total: 30 }));
-    expect(await verdict(waits)).toMatchObject({ verdict: 'failed', reason: 'the end of days: not within 0.0 s' });
+    expect(await verdict(waits)).toMatchObject({
+      verdict: 'failed',
+      reason: expect.stringMatching(/^the end of days: not within/),
+    });
     const dead = { ...memoryHarness(), healthy: () => Promise.resolve(false) };
     expect(await verdict(waits, dead)).toMatchObject({ verdict: 'inconclusive' });
   });

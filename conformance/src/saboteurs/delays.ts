@@ -12,15 +12,15 @@ function times(message: OutgoingMessage, by: number): OutgoingMessage {
 export const DELAYS: readonly Saboteur[] = [
   {
     id: 'delays-too-short',
-    title: 'Delayed messages come after nine tenths of their delay.',
-    wrap: (adapter) => altering(adapter, 'topic', (message) => times(message, 0.9)),
+    title: 'Delayed messages come after half of their delay.',
+    wrap: (adapter) => altering(adapter, 'topic', (message) => times(message, 0.5)),
     caughtBy: { 'P7.never-early': 'early: ' },
     spares,
   },
   {
     id: 'delays-too-long',
-    title: 'Delayed messages come after four times their delay.',
-    wrap: (adapter) => altering(adapter, 'topic', (message) => times(message, 4)),
+    title: 'Delayed messages come after ten times their delay.',
+    wrap: (adapter) => altering(adapter, 'topic', (message) => times(message, 10)),
     caughtBy: { 'P7.never-early': 'all are delivered' },
     spares,
   },

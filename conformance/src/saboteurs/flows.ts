@@ -77,14 +77,14 @@ export const FLOWS: readonly Saboteur[] = [
   {
     id: 'polls-for-long',
     patience: 0.7,
-    title: 'A receive that brings nothing answers after ten seconds.',
+    title: 'A receive that brings nothing answers after a minute.',
     wrap: (adapter) =>
       subscribing(adapter, (inner) => ({
         receive: async (max, signal, skip) => {
           const began = performance.now();
           for (;;) {
             const all = await inner.receive(max, signal, skip);
-            if (all.length > 0 || signal.aborted || performance.now() - began > 9_000) return all;
+            if (all.length > 0 || signal.aborted || performance.now() - began > 60_000) return all;
           }
         },
       })),

@@ -350,10 +350,16 @@ export class Consumer {
 
   /** An ack or give-back failed as a whole: nobody knows what the broker has, so this attachment ends. */
   #broken(subscription: AdapterSubscription, error: WaybillError): void {
-    this.#options.events.emit('error', { where: `subscription '${this.#what}'`, error });
+    const attachment = this.#attachment;
+    if (attachment?.subscription !== subscription || !attachment.alive) return; // that it ends is known already
+    // A lost connection is the link's to tell, once for all that it breaks.
+    const { retriable, reconnect } = ERROR_CODES[error.code];
+    if (!retriable || error.code === 'unclassified')
+      this.#options.events.emit('error', { where: `subscription '${this.#what}'`, error });
+    else if (!reconnect) this.#options.events.emit('resubscribing', { ...this.#names(), error, delay: 0 });
     this.#options.link.noticed(error);
     void subscription.close().catch(() => undefined);
-    if (this.#attachment?.subscription === subscription) this.#attachment.retire();
+    attachment.retire();
     this.wake();
   }
 

@@ -4,7 +4,6 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, guard, lost, pending, phantom, reordered } from '../../checkers/index.ts';
 import { tampered, tamperedSubscriptions } from './tampered.ts';
-import { lostAcks } from './lost-acks.ts';
 
 const throttled = (): WaybillError => new WaybillError('throttled', 'the broker asks for less (the case says so)');
 
@@ -191,7 +190,6 @@ export const backpressure: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['stall'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const config = { publish: { bufferMessages: 20, overflow: 'block' as const } };

@@ -4,7 +4,6 @@ import type { Consumer } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { concurrency, guard, held, heldBytes, lost } from '../../checkers/index.ts';
 import { shortDrain, Turnstile } from './turnstile.ts';
-import { lostAcks } from './lost-acks.ts';
 
 /** The most that a subscription said it holds, polls under way included, until it came to rest. */
 function restingHold(t: CaseContext, consumer: Consumer): Promise<number> {
@@ -181,7 +180,6 @@ export const heldLimits: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const limit = 5;
       const orders = t.topic('orders');
       const gate = new Turnstile();

@@ -2,7 +2,6 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost, pending } from '../../checkers/index.ts';
 import { tampered } from '../flow/tampered.ts';
-import { lostAcks } from '../flow/lost-acks.ts';
 
 export const closing: readonly ConformanceCase[] = [
   {
@@ -127,7 +126,6 @@ export const closing: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders], config: { publish: { timeout: '1s' } } });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });

@@ -4,7 +4,6 @@ import type { ConformanceCase } from '../../case.ts';
 import { attempts, guard, lost, pending } from '../../checkers/index.ts';
 import { tampered, tamperedSubscriptions } from '../flow/tampered.ts';
 import { shortDrain, Turnstile } from '../flow/turnstile.ts';
-import { lostAcks } from '../flow/lost-acks.ts';
 
 export const losses: readonly ConformanceCase[] = [
   {
@@ -58,7 +57,6 @@ export const losses: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const gate = new Turnstile();
       const bus = await t.connect({ topics: [orders], config: { reconnect: { max: '200ms' } } });
@@ -95,7 +93,6 @@ export const losses: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders], config: { reconnect: { min: '50ms', max: '200ms' } } });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });

@@ -2,13 +2,11 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase, Fault } from '../../case.ts';
 import { attempts, guard, lost, pending } from '../../checkers/index.ts';
 import type { Heal } from '../../target.ts';
-import { lostAcks } from '../flow/lost-acks.ts';
 
 const quickly = { reconnect: { max: '200ms' } } as const;
 
 /** Faults under a steady flow, each after progress; at the end everything confirmed is there and nothing is pending. */
 async function underFlow(t: CaseContext, rounds: number, strike: () => Promise<Heal | void>): Promise<void> {
-  t.allowLog(lostAcks);
   const keyed = t.supports.order.key.by !== 'refused';
   const orders = t.topic('orders', keyed ? { ordering: 'key' } : {});
   const group = t.group('inventory');
@@ -99,7 +97,6 @@ export const reconnecting: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['cut'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
@@ -128,7 +125,6 @@ export const reconnecting: readonly ConformanceCase[] = [
     faults: ['cut'],
     spy: true,
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders], config: quickly });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory') });
@@ -154,7 +150,6 @@ export const reconnecting: readonly ConformanceCase[] = [
     cost: 'long',
     faults: ['cut'],
     run: async (t: CaseContext) => {
-      t.allowLog(lostAcks);
       const orders = t.topic('orders');
       const bus = await t.connect({ topics: [orders], config: quickly });
       const consumer = await t.consume(bus, orders, { group: t.group('inventory'), prefetch: 7 });
@@ -168,12 +163,12 @@ export const reconnecting: readonly ConformanceCase[] = [
         await t.until(() => consumer.distinct === wanted, `message ${wanted} comes`);
       };
       for (let warm = 0; warm < 5; warm++) await round();
-      await t.settled(resources, 'timers and sockets');
+      await t.straggle();
       const before = resources();
       for (let count = 0; count < 100; count++) await round();
-      await t.settled(resources, 'timers and sockets');
+      // A client at rest opens and closes some now and then; what has leaked does not go.
+      await t.until(() => resources() - before < 25, 'timers and sockets are about as many as before 100 reconnects');
       t.measure('resourcesLeft', resources() - before);
-      t.ok(resources() - before < 25, `${resources() - before} more timers and sockets after 100 reconnects`);
       t.equal(consumer.subscription.options.prefetch, 7, 'the prefetch');
       t.equal(bus.health().subscriptions.length, 1, 'subscriptions');
       return t.judge(lost(), pending(), guard({ confirmed: 105, faults: 105 }));

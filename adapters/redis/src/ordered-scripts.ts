@@ -69,27 +69,14 @@ export const RELEASE_LEASE: Script = script(`${FENCE}
 return redis.call('DEL', KEYS[1])`);
 
 /**
- * KEYS lease, stream; ARGV lease's value, group, count, from, '1' to count no delivery → 0 when it is no longer ours; else, from an id on (without
- * it), [last id looked at or '', entries, delivery counts] of what is pending, and from '>' [the id behind which nothing
- * was delivered, or '' where there may be more, entries].
+ * KEYS lease, stream; ARGV lease's value, group, count, from, ids to leave out… → 0 when it is no longer ours; else, from
+ * an id on (without it), [last id looked at or '', entries, delivery counts] of what is pending, and from '>' [the id
+ * behind which nothing was delivered, or '' where there may be more, entries].
  */
 export const READ: Script = script(`${FENCE}
-if ARGV[5] == '1' and ARGV[4] ~= '>' then
-  local entries, counts = {}, {}
-  local rows = redis.call('XPENDING', KEYS[2], ARGV[2], '(' .. ARGV[4], '+', ARGV[3], '${OWNER}')
-  for _, row in ipairs(rows) do
-    local entry = redis.call('XRANGE', KEYS[2], row[1], row[1])[1]
-    if entry then
-      entries[#entries + 1], counts[#counts + 1] = entry, row[4]
-    else
-      redis.call('XACK', KEYS[2], ARGV[2], row[1])
-    end
-  end
-  return { #rows > 0 and rows[#rows][1] or '', entries, counts }
-end
-local reply = redis.call('XREADGROUP', 'GROUP', ARGV[2], '${OWNER}', 'COUNT', ARGV[3], 'STREAMS', KEYS[2], ARGV[4])
-local found = reply and reply[1] and reply[1][2] or {}
 if ARGV[4] == '>' then
+  local reply = redis.call('XREADGROUP', 'GROUP', ARGV[2], '${OWNER}', 'COUNT', ARGV[3], 'STREAMS', KEYS[2], '>')
+  local found = reply and reply[1] and reply[1][2] or {}
   if #found >= tonumber(ARGV[3]) then return { '', found } end
   for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[2])) do
     local at = {}
@@ -98,21 +85,37 @@ if ARGV[4] == '>' then
   end
   return { '', found }
 end
-if #found == 0 then return { '', {}, {} } end
-local times, entries, counts = {}, {}, {}
-local first, last = found[1][1], found[#found][1]
-for _, row in ipairs(redis.call('XPENDING', KEYS[2], ARGV[2], first, last, #found, '${OWNER}')) do
-  times[row[1]] = row[4]
+local out, ids, times, entries, counts, alive = {}, {}, {}, {}, {}, {}
+for i = 5, #ARGV do out[ARGV[i]] = true end
+local rows = redis.call('XPENDING', KEYS[2], ARGV[2], '(' .. ARGV[4], '+', ARGV[3], '${OWNER}')
+for _, row in ipairs(rows) do
+  if not out[row[1]] then ids[#ids + 1], times[row[1]] = row[1], row[4] + 1 end
 end
-for _, entry in ipairs(found) do
-  if entry[2] then
-    entries[#entries + 1] = entry
-    counts[#counts + 1] = times[entry[1]] or 1
-  else
-    redis.call('XACK', KEYS[2], ARGV[2], entry[1]) -- deleted from outside: it would linger for ever
+if #ids > 0 then
+  for _, entry in ipairs(redis.call('XCLAIM', KEYS[2], ARGV[2], '${OWNER}', '0', unpack(ids))) do
+    if entry and entry[2] then
+      entries[#entries + 1], counts[#counts + 1], alive[entry[1]] = entry, times[entry[1]], true
+    end
+  end
+  for _, id in ipairs(ids) do
+    if not alive[id] then redis.call('XACK', KEYS[2], ARGV[2], id) end -- deleted from outside: it would linger for ever
   end
 end
-return { last, entries, counts }`);
+return { #rows > 0 and rows[#rows][1] or '', entries, counts }`);
+
+/**
+ * KEYS lease, stream; ARGV lease's value, group, ids… These were given back unhandled: their delivery was none, or
+ * whoever stands behind a message that kills its consumers would be given up with it.
+ */
+export const UNCOUNT: Script = script(`${FENCE}
+for i = 3, #ARGV do
+  local row = redis.call('XPENDING', KEYS[2], ARGV[2], ARGV[i], ARGV[i], 1, '${OWNER}')[1]
+  if row then
+    local count = tostring(math.max(0, row[4] - 1))
+    redis.call('XCLAIM', KEYS[2], ARGV[2], '${OWNER}', '0', ARGV[i], 'RETRYCOUNT', count, 'JUSTID')
+  end
+end
+return 1`);
 
 /** KEYS stream; ARGV group → the id up to which it was given its entries. */
 export const DELIVERED: Script = script(`for _, g in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do

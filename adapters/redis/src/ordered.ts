@@ -10,11 +10,11 @@ import type { Redis } from 'ioredis';
 import type { Client } from './connection.ts';
 import type { LeaseKeys, StreamKeys } from './keys.ts';
 import { Leases, type Ownership } from './leases.ts';
-import { SETTLE } from './ordered-scripts.ts';
+import { SETTLE, UNCOUNT } from './ordered-scripts.ts';
 import { PartitionReads } from './partition-reads.ts';
 import { type OrderedDelivery, type OrderedReceipt, PartitionStream } from './partition-stream.ts';
 import { patiently } from './patience.ts';
-import { run } from './scripts.ts';
+import { run, type Script } from './scripts.ts';
 import type { Trimmer } from './upkeep.ts';
 
 const PATIENCE = 1_000; // what `close` waits for
@@ -113,17 +113,24 @@ export class OrderedSubscription implements AdapterSubscription {
     return receipts.map((receipt) => ((receipt as OrderedReceipt).state === 'settled' ? 'ok' : 'lost'));
   }
 
-  nack(receipts: readonly Receipt[]): Promise<void> {
-    for (const receipt of receipts as readonly OrderedReceipt[]) {
-      const { source, state } = receipt;
-      if (state !== 'out' || source.ownership.state === 'gone') continue;
+  async nack(receipts: readonly Receipt[]): Promise<void> {
+    const back = new Map<PartitionStream, OrderedReceipt[]>();
+    const take = (receipt: OrderedReceipt): void => {
+      const { source } = receipt;
       source.takeBack(receipt);
-      // What waits here of this stream is read again behind it.
-      for (const one of this.#ready) if (one.receipt.source === source) source.takeBack(one.receipt);
-      this.#ready = this.#ready.filter((one) => one.receipt.source !== source);
-    }
+      const list = back.get(source);
+      if (list === undefined) back.set(source, [receipt]);
+      else list.push(receipt);
+    };
+    for (const receipt of receipts as readonly OrderedReceipt[])
+      if (receipt.state === 'out' && receipt.source.ownership.state !== 'gone') take(receipt);
+    // What waits here of these streams is read again behind it.
+    for (const { receipt } of this.#ready) if (back.has(receipt.source)) take(receipt);
+    this.#ready = this.#ready.filter(({ receipt }) => receipt.state === 'out');
+    // Sent in this turn, so before any read that follows.
+    const uncounting = [...back].map(([stream, mine]) => this.#each(stream, mine, UNCOUNT, []));
     this.#wake();
-    return Promise.resolve();
+    await Promise.all(uncounting);
   }
 
   /** The lease is the partition's, and goes on by itself. */
@@ -212,22 +219,35 @@ export class OrderedSubscription implements AdapterSubscription {
   }
 
   async #settle(stream: PartitionStream, receipts: readonly OrderedReceipt[]): Promise<void> {
-    const { ownership, keys, deletes, out } = stream;
-    for (let at = 0; at < receipts.length; at += CHUNK) {
-      const part = receipts.slice(at, at + CHUNK);
-      const first = [ownership.value, this.#options.group, deletes ? '1' : '0'];
-      const ours = await run<number>(
-        this.#options.client,
-        SETTLE,
-        [ownership.keys.lease, keys.stream],
-        first.concat(part.map(({ id }) => id)),
-      );
-      if (ours !== 1) return this.#leases.lose(ownership);
+    const { keys, deletes, out } = stream;
+    await this.#each(stream, receipts, SETTLE, [deletes ? '1' : '0'], (part) => {
       for (const receipt of part) {
         receipt.state = 'settled';
         out.delete(receipt.id);
       }
-    }
+    });
     this.#options.trimmer.settled(keys, deletes);
+  }
+
+  /** Runs a fenced script over receipts of one stream, in chunks sent at once; `done` for each that was still ours. */
+  async #each(
+    { ownership, keys }: PartitionStream,
+    receipts: readonly OrderedReceipt[],
+    script: Script,
+    args: readonly string[],
+    done?: (part: readonly OrderedReceipt[]) => void,
+  ): Promise<void> {
+    const first = [ownership.value, this.#options.group, ...args];
+    const running: Promise<void>[] = [];
+    for (let at = 0; at < receipts.length; at += CHUNK) {
+      const part = receipts.slice(at, at + CHUNK);
+      const ids = part.map(({ id }) => id);
+      running.push(
+        run<number>(this.#options.client, script, [ownership.keys.lease, keys.stream], first.concat(ids)).then((ours) =>
+          ours === 1 ? done?.(part) : this.#leases.lose(ownership),
+        ),
+      );
+    }
+    await Promise.all(running);
   }
 }

@@ -87,7 +87,7 @@ export class PartitionReads {
       client,
       READ,
       [ownership.keys.lease, keys.stream],
-      [ownership.value, group, count, pending ?? '>', stream.again ? '1' : '0'],
+      [ownership.value, group, count, pending ?? '>', ...(pending === null ? [] : stream.out.keys())],
     );
     if (reply === 0) leases.lose(ownership);
     if (reply === 0 || stream.isVoid(returns)) return;

@@ -19,8 +19,6 @@ export class PartitionStream implements Origin {
   readonly partition: number;
   /** What is pending was read up to this id; null when all of it was. */
   pending: string | null = '0-0';
-  /** It was given back by core here, so that reading it again is no further delivery. */
-  again = false;
   /** There may be something to read. */
   hot = true;
   /** That was said by the bell: then there is, or the bell goes by the wrong id. */
@@ -64,7 +62,6 @@ export class PartitionStream implements Origin {
     receipt.state = 'back';
     this.out.delete(receipt.id);
     this.returns++;
-    this.again = true;
     const from = previousId(receipt.id);
     if (this.pending === null || compareIds(from, this.pending) < 0) this.pending = from;
     this.hot = true;

@@ -55,7 +55,7 @@ export class RedisAdapter implements Adapter {
 
   async connect(signal: AbortSignal): Promise<Facts> {
     if (this.#closed) throw new WaybillError('closed', 'redis: the adapter is closed');
-    this.#client?.disconnect();
+    this.#hangUp();
     const client = await dial(this.#settings, 'main', 0, signal);
     try {
       const facts = await inspect(client, this.#settings);
@@ -117,7 +117,7 @@ export class RedisAdapter implements Adapter {
     this.#closed = true;
     await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
     this.#subscriptions.clear();
-    this.#client?.disconnect();
+    this.#hangUp();
   }
 
   async lag(destination: Destination, group: string, groupAddress: string | null): Promise<Lag> {
@@ -136,6 +136,12 @@ export class RedisAdapter implements Adapter {
 
   async oldest(destination: Destination): Promise<number | null> {
     return oldestOf(this.#live(), this.#layout, destination);
+  }
+
+  /** Once for each connection: ioredis keeps something of every call until the socket has gone. */
+  #hangUp(): void {
+    this.#client?.disconnect();
+    this.#client = null;
   }
 
   #live(): Client {

@@ -23,7 +23,7 @@ class Consumers {
   }
 
   async start(name: string, more: Partial<Orders> = {}): Promise<ChildProcess> {
-    const orders: Orders = { url: url ?? '', keyPrefix: this.#prefix, name, lease: 1_500, work: 3, slow: 3, ...more };
+    const orders: Orders = { url, keyPrefix: this.#prefix, name, lease: 1_500, work: 3, slow: 3, ...more };
     const child = spawn(
       process.execPath,
       ['--conditions=waybill-source', '--import', 'tsx', program, JSON.stringify(orders)],
@@ -86,7 +86,7 @@ class Consumers {
   async #open(): Promise<Bus> {
     return (this.#bus ??= await connect(
       {
-        brokers: { main: { url: url ?? '', redis: { keyPrefix: this.#prefix } } },
+        brokers: { main: { url, redis: { keyPrefix: this.#prefix } } },
         topics: { steps: { groups: ['g'] } },
       },
       { topics: [steps, results] },

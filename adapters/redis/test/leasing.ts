@@ -46,7 +46,7 @@ export function leasing(): void {
       expect(all.every(({ fence }) => fence === 2)).toBe(true);
       expect(await first.ack(receipts(got)).catch(() => [])).not.toContain('ok');
       expect(await second.ack(receipts(all))).not.toContain('lost');
-      through.close();
+      await through.close();
     });
 
     test('who can not renew in time gives up before the server does, and its messages come again elsewhere', async () => {
@@ -66,7 +66,7 @@ export function leasing(): void {
       });
       const got = await gather(first, 30, 3_000, 10);
       await first.ack(receipts(got.slice(0, 10)));
-      through.silence();
+      through.dropResponses();
       const began = Date.now();
       const second = await consume(await adapter(), orders, { lease: 1_000, consumer: 'two' });
       const rest = await gather(second, 80, 5_000, 20);
@@ -75,8 +75,8 @@ export function leasing(): void {
       expect(lost.every(({ left }) => left > 0)).toBe(true);
       for (const numbers of Object.values(perKey([...got.slice(0, 10), ...rest]))) expect(numbers).toEqual(upTo(10));
       expect(rest.every(({ fence }) => fence === 2)).toBe(true);
-      through.cut();
-      through.close();
+      through.heal();
+      await through.close();
     });
 
     test('two consumers of one name are two consumers', async () => {

@@ -4,12 +4,15 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { installBroker } from '@waybill/testbed';
 import { Redis } from 'ioredis';
 
+if (process.env['WAYBILL_INSTALL'] === '1') await installBroker('redis');
 const program = 'redis-server';
 
 /** Whether servers of our own can be had: what follows reconfigures them, which is nothing for a given address. */
 export const canServe: boolean = spawnSync(program, ['--version']).status === 0;
+export const remedy = `no ${program} on the PATH; install it, or set WAYBILL_INSTALL=1 to have it installed (as root)`;
 
 export interface OwnServer {
   readonly port: number;

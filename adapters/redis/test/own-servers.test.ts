@@ -1,9 +1,10 @@
 import { readFileSync } from 'node:fs';
 import type { Adapter, Delivery, Destination } from '@waybill/core/adapter';
+import { isRequired } from '@waybill/testbed';
 import { afterEach, describe, expect, test } from 'vitest';
 import { redis, type RedisOptions } from '../src/index.ts';
 import { keyed, perKey } from './ordering.ts';
-import { canServe, ownCluster, ownSentinel, ownServer, type OwnServer } from './own-server.ts';
+import { canServe, ownCluster, ownSentinel, ownServer, type OwnServer, remedy } from './own-server.ts';
 import { consume, gather, idsOf, inboxOf, message, messages, never, orderedTopic, receipts, topic } from './server.ts';
 
 const servers: OwnServer[] = [];
@@ -24,7 +25,12 @@ async function provisioned(on: Adapter, destination: Destination): Promise<Desti
 
 const statuses = (outcomes: readonly { status: string }[]): string[] => outcomes.map(({ status }) => status);
 
-describe.skipIf(!canServe)('servers of our own', () => {
+if (!canServe && isRequired('redis'))
+  test('a Redis program is there, as WAYBILL_REQUIRE wants', () => {
+    throw new Error(remedy);
+  });
+
+describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}`, () => {
   afterEach(async () => {
     await Promise.all(adapters.splice(0).map((one) => one.close()));
     await Promise.all(servers.splice(0).map((one) => one.stop()));

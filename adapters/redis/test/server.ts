@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import { createServer, type Server, type Socket, connect } from 'node:net';
 import type {
   Adapter,
   AdapterSubscription,
@@ -8,27 +7,29 @@ import type {
   OutgoingMessage,
   SubscriptionSpec,
 } from '@waybill/core/adapter';
+import { type BrokerProxy, describeNotRun, isNotRun, type RedisBroker, startBroker } from '@waybill/testbed';
 import { Redis } from 'ioredis';
 import { redis, type RedisOptions } from '../src/index.ts';
 
-export const url: string | undefined = process.env['WAYBILL_REDIS_URL'];
-export const required: boolean = /(?:^|,)\s*(?:all|redis)\s*(?:,|$)/.test(process.env['WAYBILL_REQUIRE'] ?? '');
+const answer = await startBroker('redis');
 
-export const missing =
-  'no Redis: set WAYBILL_REDIS_URL=redis://:password@127.0.0.1:6379/0 (appendonly yes) to run these tests';
+/** The server: the one at WAYBILL_REDIS_URL, or a private one. Or why there is none, and what to do about it. */
+export const broker: RedisBroker | null = isNotRun(answer) ? null : answer;
+export const missing: string = isNotRun(answer) ? describeNotRun(answer) : '';
+export const url: string = broker?.url ?? 'redis://127.0.0.1:1';
 
 /** Every key of this run begins with this, and nothing else is ever touched. */
 export const keyPrefix: string = `wbtest-${randomBytes(6).toString('hex')}:`;
 export const never: AbortSignal = new AbortController().signal;
 
 /** A client of our own, to look at the server beside the adapter. */
-export const raw: Redis = new Redis(url ?? 'redis://127.0.0.1:1', { lazyConnect: true, retryStrategy: null });
+export const raw: Redis = new Redis(url, { lazyConnect: true, retryStrategy: null });
 raw.on('error', () => undefined);
 
 const open: Adapter[] = [];
 
 export async function adapter(options: RedisOptions = {}): Promise<Adapter> {
-  const made = redis({ ...(url !== undefined && { url }), keyPrefix, ...options });
+  const made = redis({ url, keyPrefix, ...options });
   open.push(made);
   await made.connect(never);
   return made;
@@ -40,6 +41,7 @@ export async function cleanUp(): Promise<void> {
   for await (const keys of raw.scanStream({ match: pattern, count: 1_000 }))
     if (keys.length > 0) await raw.unlink(...keys);
   raw.disconnect();
+  await broker?.[Symbol.asyncDispose]();
 }
 
 let names = 0;
@@ -134,36 +136,7 @@ export const receipts = (deliveries: readonly Delivery[]): unknown[] => deliveri
 export const idsOf = (deliveries: readonly { id: string }[]): string[] => deliveries.map(({ id }) => id);
 
 /** A TCP proxy before the server, to be cut or to fall silent. */
-export interface Proxy {
-  readonly url: string;
-  cut(): void;
-  /** Nothing from the server passes any more, on connections that are open now. */
-  silence(): void;
-  close(): void;
-}
-
-export async function proxy(): Promise<Proxy> {
-  const target = new URL(url ?? '');
-  const pairs = new Set<[Socket, Socket]>();
-  const server: Server = createServer((client) => {
-    const upstream = connect(Number(target.port || 6379), target.hostname);
-    const pair: [Socket, Socket] = [client, upstream];
-    pairs.add(pair);
-    client.pipe(upstream).pipe(client);
-    for (const [index, socket] of pair.entries()) {
-      socket.on('error', () => undefined);
-      socket.on('close', () => pair[1 - index]?.destroy() && pairs.delete(pair));
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const through = new URL(url ?? '');
-  through.hostname = '127.0.0.1';
-  through.port = String((server.address() as { port: number }).port);
-  const cut = (): void => pairs.forEach((pair) => pair.forEach((socket) => socket.destroy()));
-  return {
-    url: through.href,
-    cut,
-    silence: () => pairs.forEach(([client, upstream]) => upstream.unpipe(client) && upstream.resume()),
-    close: () => void (cut(), server.close()),
-  };
+export async function proxy(): Promise<BrokerProxy> {
+  if (broker === null) throw new Error(missing);
+  return broker.proxy();
 }

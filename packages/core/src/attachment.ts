@@ -144,13 +144,17 @@ export class Attachment {
 
   /** Ownership of what this predicate names is gone: nothing more is sent for it. */
   lose(which: (held: Held) => boolean): void {
-    for (const held of this.held) {
-      if (!which(held)) continue;
-      const was = held.state;
-      held.lose();
-      this.#free(held);
-      this.#owner.leaseLost(held, was);
-    }
+    for (const held of this.held) if (which(held)) this.#lose(held);
+  }
+
+  /**
+   * Whether a delivery is still ours, by the clock: a process that was stopped and wakes up runs handlers before the
+   * timer that would tell it.
+   */
+  owns(held: Held): boolean {
+    if (held.leaseUntil !== null && !held.settled && !held.lost && held.leaseUntil <= this.#link.clock.monotonic())
+      this.#lose(held);
+    return !held.lost;
   }
 
   /** Forgets the watermarks of partitions that have gone: receipts of an old life must never be sent. */
@@ -168,6 +172,13 @@ export class Attachment {
     this.lose(() => true);
     for (const held of this.#acks.splice(0)) held.onAcked?.(false);
     this.#sources.clear();
+  }
+
+  #lose(held: Held): void {
+    const was = held.state;
+    held.lose();
+    this.#free(held);
+    this.#owner.leaseLost(held, was);
   }
 
   #source(delivery: Delivery): Source {

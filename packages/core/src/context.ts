@@ -56,7 +56,8 @@ export class SingleContext implements HandlerContext {
   }
 
   publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
-    return this.#held.lost ? zombie(topic) : this.#shared.publish(topic, payload, options);
+    const held = this.#held;
+    return held.attachment.owns(held) ? this.#shared.publish(topic, payload, options) : zombie(topic);
   }
 }
 
@@ -111,7 +112,7 @@ export class ManyContext implements BatchContext {
   }
 
   publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
-    for (const held of this.#batch.values()) if (held.lost) return zombie(topic);
+    for (const held of this.#batch.values()) if (!held.attachment.owns(held)) return zombie(topic);
     return this.#shared.publish(topic, payload, options);
   }
 

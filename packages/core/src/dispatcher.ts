@@ -275,7 +275,7 @@ export class Dispatcher {
   }
 
   #run(held: Held): void {
-    if (held.lost) {
+    if (!held.attachment.owns(held)) {
       this.#exit(held);
       this.#turns.release(held);
       return;

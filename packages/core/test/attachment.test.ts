@@ -6,10 +6,13 @@ import type { Link } from '../src/link.ts';
 import { FakeClock } from './fake-clock.ts';
 
 interface Rig {
+  readonly clock: FakeClock;
+  /** What was lost, by id. */
+  readonly lost: string[];
   readonly attachment: Attachment;
   /** Receipts of each `ack` call. */
   readonly calls: Receipt[][];
-  hold(receipt: number): Held;
+  hold(receipt: number, leaseUntil?: number): Held;
 }
 
 /** A broker that settles whatever it is asked to. */
@@ -22,24 +25,30 @@ function rig(mode: 'individual' | 'cumulative'): Rig {
       return Promise.resolve(receipts.map(() => 'ok' as const));
     },
   } as unknown as AdapterSubscription;
-  const link = { clock: new FakeClock(), adapter: { supports: { settle: { mode } } } } as unknown as Link;
-  const owner = { freed: () => undefined, leaseLost: () => undefined, broken: () => undefined };
+  const clock = new FakeClock();
+  const lost: string[] = [];
+  const link = { clock, adapter: { supports: { settle: { mode } } } } as unknown as Link;
+  const owner = {
+    freed: () => undefined,
+    leaseLost: (held: Held) => void lost.push(held.delivery.id),
+    broken: () => undefined,
+  };
   const attachment = new Attachment(subscription, link, owner, 30_000, 'orders/inventory');
-  const hold = (receipt: number): Held =>
+  const hold = (receipt: number, leaseUntil: number | null = null): Held =>
     attachment.hold(
       {
         receipt,
         id: `m${receipt}`,
         partition: 0,
         origin: 'topic',
-        leaseUntil: null,
+        leaseUntil,
         storedAttempt: null,
         body: new Uint8Array(1),
       } as unknown as Delivery,
       null,
       true,
     );
-  return { attachment, calls, hold };
+  return { clock, lost, attachment, calls, hold };
 }
 
 async function microtasks(count: number): Promise<void> {
@@ -81,4 +90,15 @@ test('cumulative: what waits for the watermark when the attachment ends is not s
   await microtasks(50);
   attachment.retire();
   expect(settled).toEqual([false]);
+});
+
+test('a process that wakes up after its lease owns nothing, though no timer has told it', () => {
+  const { clock, lost, attachment, hold } = rig('individual');
+  const [held, longer, settled] = [hold(1, 30_000), hold(2, 90_000), hold(3, 30_000)];
+  settled.settled = true; // before its handler: nobody else will run it
+  expect(attachment.owns(held)).toBe(true);
+  clock.sleep(60_000);
+  expect([held, longer, settled].map((one) => attachment.owns(one))).toEqual([false, true, true]);
+  expect(lost).toEqual(['m1']);
+  expect(held.signal.aborted).toBe(true);
 });

@@ -61,6 +61,11 @@ export class FakeClock implements Clock {
     this.#wall += ms;
   }
 
+  /** Lets `ms` pass as a process that was stopped sees it: when it wakes up, no timer has fired yet. */
+  sleep(ms: number): void {
+    this.#move(this.#monotonic + ms);
+  }
+
   #earliest(): FakeTimer | undefined {
     let earliest: FakeTimer | undefined;
     for (const timer of this.#timers) if (earliest === undefined || timer.due < earliest.due) earliest = timer;

@@ -3,20 +3,10 @@ import type { Supports } from '@waybill/core/adapter';
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost, overlapped } from '../../checkers/index.ts';
-import { blockedSince } from '../pace.ts';
+import { blockedSince, mustRun, shortest } from '../pace.ts';
 import { once } from '../repeats.ts';
 
 const needs = { lease: true } as const;
-
-/** A short lease, which the timers of a busy machine can still keep up with. */
-function shortest(t: CaseContext): number {
-  return Math.max(2_000, t.supports.lease.granularity);
-}
-
-/** A process that is blocked for half a lease can't extend it: then nothing is shown, good or bad. */
-function mustRun(t: CaseContext, lease: number, blocked: () => number): void {
-  if (blocked() > lease) t.inconclusive('this process was blocked for so long that a lease could not be extended');
-}
 
 const timeout = ({ lease }: Supports): number => 60_000 + 10 * lease.granularity;
 

@@ -2,7 +2,7 @@ import type { Adapter, AdapterSubscription } from '@waybill/core/adapter';
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost, unexpected } from '../../checkers/index.ts';
-import { blockedSince } from '../pace.ts';
+import { blockedSince, mustRun, shortest } from '../pace.ts';
 import { once } from '../repeats.ts';
 import { Latch, withMethods } from '../publish/wrapping.ts';
 
@@ -105,14 +105,15 @@ export const pauses: readonly ConformanceCase[] = [
     needs: { lease: true },
     cost: 'slow',
     declinedBy: ({ lease }) =>
-      lease.max === null || lease.max >= 4_000 ? null : 'lease.max is shorter than the pause',
+      lease.max === null || lease.max >= 8_000 ? null : 'lease.max is shorter than the pause',
     run: async (t) => {
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
       const bus = await t.connect({ topics: [orders] });
       await t.load(bus, orders, { each: 100 });
-      const lease = Math.max(1_000, t.supports.lease.granularity);
+      const blocked = blockedSince();
+      const lease = shortest(t);
       const consumer = await t.consume(bus, orders, { group, lease, concurrency: 2, prefetch: 50 }, () => t.pass(20));
       await t.until(() => consumer.returned >= 10, 'some are handled');
       consumer.pause();
@@ -121,6 +122,7 @@ export const pauses: readonly ConformanceCase[] = [
       consumer.resume();
       await t.until(() => consumer.distinct >= 100, 'all are handled');
       await t.sentinel(bus, orders, [consumer]);
+      if (consumer.count > consumer.distinct) mustRun(t, lease, blocked);
       return t.judge(attempts(), lost({ since: 'all' }), duplicated({ forbidden: once(t) }), guard({ confirmed: 100 }));
     },
   },

@@ -8,6 +8,7 @@ export type { SqsBroker, SqsExtras, SqsStart } from './elasticmq.ts';
 export type { KafkaBroker, KafkaExtras, KafkaSasl, KafkaStart } from './kafka.ts';
 export type { KafkaRight } from './kafka-admin.ts';
 export { describeNotRun, isNotRun, isRequired, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
+export type { RabbitmqBroker, RabbitmqExtras, RabbitmqRights, RabbitmqStart } from './rabbitmq.ts';
 export { type BrokerRecord, endRecorded, logOf, record, records, recordsFolder } from './records.ts';
 export type { RedisBroker, RedisStart } from './redis.ts';
 export type { Reply } from './resp.ts';

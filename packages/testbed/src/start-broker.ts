@@ -4,6 +4,7 @@ import { elasticmq, type SqsBroker, type SqsExtras, type SqsStart } from './elas
 import { kafka, type KafkaBroker, type KafkaExtras, type KafkaStart } from './kafka.ts';
 import { findKit, kitRemedy } from './kit.ts';
 import type { Environment } from './program.ts';
+import { rabbitmq, type RabbitmqBroker, type RabbitmqExtras, type RabbitmqStart } from './rabbitmq.ts';
 import { redis, type RedisBroker, type RedisExtras, type RedisStart } from './redis.ts';
 import type { Recipe } from './recipe.ts';
 import { type StartOptions, TestbedError } from './running-broker.ts';
@@ -12,6 +13,11 @@ import { type StartOptions, TestbedError } from './running-broker.ts';
 export interface Brokers {
   readonly redis: { readonly options: RedisStart; readonly extras: RedisExtras; readonly broker: RedisBroker };
   readonly kafka: { readonly options: KafkaStart; readonly extras: KafkaExtras; readonly broker: KafkaBroker };
+  readonly rabbitmq: {
+    readonly options: RabbitmqStart;
+    readonly extras: RabbitmqExtras;
+    readonly broker: RabbitmqBroker;
+  };
   readonly sqs: { readonly options: SqsStart; readonly extras: SqsExtras; readonly broker: SqsBroker };
   readonly 'sqs-fifo': { readonly options: SqsStart; readonly extras: SqsExtras; readonly broker: SqsBroker };
 }
@@ -21,6 +27,7 @@ export type BrokerName = keyof Brokers;
 const recipes: { readonly [N in BrokerName]: Recipe<Brokers[N]['options'], Brokers[N]['extras']> } = {
   redis,
   kafka,
+  rabbitmq,
   sqs: elasticmq('sqs'),
   'sqs-fifo': elasticmq('sqs-fifo'),
 };

@@ -58,7 +58,9 @@ test.each([
 });
 
 test('a broker that the testbed does not know', async () => {
-  await expect(startBroker('ibm-mq' as 'redis')).rejects.toThrow("no broker 'ibm-mq'; allowed: redis, kafka, sqs");
+  await expect(startBroker('ibm-mq' as 'redis')).rejects.toThrow(
+    "no broker 'ibm-mq'; allowed: redis, kafka, rabbitmq, sqs",
+  );
 });
 
 test.each([

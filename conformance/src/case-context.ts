@@ -40,6 +40,8 @@ export interface CaseContext {
   readonly seed: number;
   readonly random: Random;
   readonly history: History;
+  /** How much larger than usual this run is to be: multiplies the messages and rounds of fault cases. Default 1. */
+  readonly scale: number;
 
   // Names
   /** A topic of stamped messages under a fresh legal name made from this one. */

@@ -47,6 +47,8 @@ export interface ContextOptions {
   readonly factor: number;
   /** Of waiting deadlines. */
   readonly patience: number;
+  /** Of message counts and rounds. */
+  readonly scale: number;
   /** A folder of this run, for histories of child processes. */
   readonly folder: string;
   /** Numbers that are fresh in the whole run. */
@@ -60,6 +62,7 @@ export class Context implements CaseContext {
   readonly id: string;
   readonly run: string;
   readonly seed: number;
+  readonly scale: number;
   readonly supports: CaseContext['supports'];
   readonly target: CaseContext['target'];
   readonly random: Random;
@@ -79,6 +82,7 @@ export class Context implements CaseContext {
     this.id = options.case.id;
     this.run = options.run;
     this.seed = seedFrom(this.id, options.seed);
+    this.scale = options.scale;
     this.supports = harness.supports;
     this.target = { name: harness.name, how: harness.how, kind: harness.kind };
     this.random = new Random(this.seed);

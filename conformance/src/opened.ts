@@ -50,6 +50,7 @@ export class Opened {
   readonly #seen = new Map<string, Map<string, number>>();
   readonly #connections = new Map<CaseBus | Consumer, Connection>();
   #next = 0;
+  #spawned = 0;
 
   constructor(options: OpenedOptions) {
     this.#options = options;
@@ -116,7 +117,7 @@ export class Opened {
     if (child === undefined) return this.#severable(topic, options, script, config);
     const consumer = await ProcessConsumer.start(
       {
-        name: `p${this.#processes.length + 1}`,
+        name: `p${++this.#spawned}`,
         history: join(this.#options.folder, `${this.#options.fresh('history')}.jsonl`),
         module: child.module,
         adapter: child.config,

@@ -22,6 +22,8 @@ export interface RunShared {
   readonly factor: number;
   /** Of waiting deadlines. */
   readonly patience: number;
+  /** Of message counts and rounds. */
+  readonly scale: number;
   readonly folder: string;
   readonly keep: boolean;
   readonly rejections: RejectionWatch;
@@ -114,7 +116,7 @@ async function once(one: ConformanceCase, shared: RunShared): Promise<Attempt> {
     if (one.spy === true && harness.spy === undefined)
       return without('not-run', `the harness of ${harness.name} has no spy`);
   }
-  const timeout = timeoutOf(one, harness, shared.factor);
+  const timeout = timeoutOf(one, harness, shared.factor * shared.scale);
   const over = new AbortController();
   const began = performance.now();
   const t = new Context({ ...shared, case: one, signal: over.signal });

@@ -25,6 +25,8 @@ export interface SuiteOptions {
   readonly parallel?: number;
   /** Keep each case's history here, as JSON lines. */
   readonly histories?: string;
+  /** How much larger fault cases are to be. Default 1. */
+  readonly scale?: number;
 }
 
 /** Runs the cases against one target. Never throws for what a case finds: it is in the result. */
@@ -43,8 +45,8 @@ export async function runSuite(options: SuiteOptions): Promise<TargetResult> {
     for (const one of cases) done(missing(one, target, seed));
     return targetResult(target, [...results.values()], {});
   }
-  const { histories } = options;
-  const suite = startSuite(target, seed, histories === undefined ? {} : { histories });
+  const { histories, scale = 1 } = options;
+  const suite = startSuite(target, seed, { scale, ...(histories !== undefined && { histories }) });
   try {
     // The longest first, so that no slow one is left alone at the end.
     const together = cases.filter((one) => !alone(one)).toSorted((a, b) => weight(b.cost) - weight(a.cost));
@@ -80,12 +82,14 @@ export interface StartOptions {
   readonly histories?: string;
   /** Of waiting deadlines, not of bounds under test. Default: WAYBILL_TIME_FACTOR, which is that of both. */
   readonly patience?: number;
+  /** Of message counts and rounds of fault cases, and of the time they may take. Default 1. */
+  readonly scale?: number;
 }
 
 /** What runs single cases against one target; the Vitest one-liner uses it too. */
 export function startSuite(harness: Harness, seed: number, options: StartOptions = {}): Suite {
   const factor = timeFactor();
-  const { histories, patience = factor } = options;
+  const { histories, patience = factor, scale = 1 } = options;
   const rejections = new RejectionWatch();
   let next = 0;
   const shared: RunShared = {
@@ -93,7 +97,8 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
     seed,
     run: newRun(),
     factor,
-    patience,
+    patience: patience * scale,
+    scale,
     folder: histories ?? mkdtempSync(join(tmpdir(), 'waybill-histories-')),
     keep: histories !== undefined,
     rejections,

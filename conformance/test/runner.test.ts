@@ -258,6 +258,13 @@ describe('the whole', () => {
     await harness.close();
   });
 
+  test('a case is told how much larger the run is to be', async () => {
+    const seen: number[] = [];
+    const cases = [one(async (t) => (seen.push(t.scale), trusts(t)))];
+    for (const scale of [1, 10]) await runSuite({ target: memoryHarness(), cases, seed: 7, scale });
+    expect(seen).toEqual([1, 10]);
+  });
+
   test('the same seed gives a case the same chance', async () => {
     const drawn: number[] = [];
     const draws = one(async (t) => void drawn.push(t.random.next(), t.equal(1, 1, '') ?? 0));

@@ -15,6 +15,8 @@ export interface ConformanceOptions {
   readonly saboteurs?: true;
   readonly filter?: string;
   readonly cost: readonly Cost[];
+  readonly faults?: true;
+  readonly scale: number;
   readonly seed: number;
   readonly json?: JsonOption;
 }
@@ -27,11 +29,12 @@ export async function runConformance(options: ConformanceOptions, io: Io): Promi
     return runSaboteurs(options, io);
   }
   if (broker === undefined) throw new UsageError(`--broker is missing; allowed: ${TARGET_NAMES.join(', ')}`);
-  const cases = selectCases({ costs: options.cost, ...(options.filter !== undefined && { filter: options.filter }) });
+  const { cost, faults, filter, scale } = options;
+  const cases = selectCases({ costs: cost, faults: faults === true, ...(filter !== undefined && { filter }) });
   const target = await targetOf(broker, io);
   const progress = new Progress(io);
   try {
-    const result = await runTarget(target, { cases, seed: options.seed, progress });
+    const result = await runTarget(target, { cases, seed: options.seed, scale, progress });
     progress.end();
     const report = makeReport([result], options.seed, io.now(), VERSION);
     await conclude(io, options.json, report, renderSummary(report));

@@ -60,6 +60,13 @@ Examples:
     .option('--saboteurs', 'proves on memory that cases can fail: adapters that break one thing each must be caught')
     .option('--filter <id>', 'only cases whose id begins so, or that prove this guarantee')
     .addOption(costOption('quick', 'slow'))
+    .option('--faults', 'the cases that inject faults, whatever they cost, and no others')
+    .option(
+      '--scale <n>',
+      'makes fault cases so many times as large: messages, rounds, and the time they may take',
+      scale,
+      1,
+    )
     .option('--seed <n>', 'repeats the random choices of an earlier run', seed)
     .option('--json [file]', 'the report as JSON, to the file, or to standard output and nothing else there')
     .addHelpText(
@@ -70,6 +77,7 @@ Real brokers are found by WAYBILL_<NAME>_URL. There only objects under random na
 Examples:
   waybill conformance --broker memory --cost quick,slow,fault
   waybill conformance --broker redis --filter O2
+  waybill conformance --broker redis --faults --scale 10
   waybill conformance --saboteurs
   waybill conformance --broker memory --filter O2.hold-key --seed 7 --json result.json`,
     )
@@ -137,6 +145,14 @@ function seed(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value <= largestSeed) return value;
   throw new InvalidArgumentError(`Allowed: a whole number from 0 to ${largestSeed}.`);
+}
+
+const largestScale = 1_000;
+
+function scale(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= largestScale) return value;
+  throw new InvalidArgumentError(`Allowed: a whole number from 1 to ${largestScale}.`);
 }
 
 function randomSeed(): number {

@@ -17,20 +17,27 @@ export interface Selection {
   /** A case's id, or a guarantee's, or the beginning of a case's id. */
   readonly filter?: string;
   readonly costs: readonly Cost[];
+  /** Those that inject faults, whatever they cost, and no others. */
+  readonly faults?: boolean;
 }
 
 /** The cases that a command asks for. @throws UsageError where there are none: a run of nothing proves nothing. */
-export function selectCases({ filter, costs }: Selection): readonly ConformanceCase[] {
+export function selectCases({ filter, costs, faults = false }: Selection): readonly ConformanceCase[] {
   const wanted = (one: ConformanceCase): boolean =>
     filter === undefined || one.id.startsWith(filter) || one.guarantees.some((guarantee) => guarantee === filter);
-  const cases = CASES.filter((one) => costs.includes(one.cost) && wanted(one));
+  const chosen = ({ cost, faults: injected }: ConformanceCase): boolean =>
+    faults ? cost === 'fault' || injected !== undefined : costs.includes(cost);
+  const cases = CASES.filter((one) => chosen(one) && wanted(one));
   if (cases.length > 0) return cases;
   const matched = CASES.filter(wanted);
   const hint =
     matched.length === 0
       ? 'no case has such an id'
-      : `${matched.map((one) => `${one.id} (${one.cost})`).join(', ')} cost more`;
-  throw new UsageError(`--filter ${filter ?? ''} --cost ${costs.join(',')} selects no case: ${hint}`);
+      : faults
+        ? 'such cases inject none'
+        : `${matched.map((one) => `${one.id} (${one.cost})`).join(', ')} cost more`;
+  const said = faults ? '--faults' : `--cost ${costs.join(',')}`;
+  throw new UsageError(`--filter ${filter ?? ''} ${said} selects no case: ${hint}`);
 }
 
 export interface RunOptions {
@@ -39,15 +46,18 @@ export interface RunOptions {
   readonly progress: Progress;
   /** A folder for histories. */
   readonly histories?: string;
+  /** How much larger fault cases are to be. Default 1. */
+  readonly scale?: number;
 }
 
 /** Runs the cases on one target; on none, each is `not-run` with its reason. */
 export async function runTarget(target: Harness | MissingTarget, options: RunOptions): Promise<TargetResult> {
-  const { cases, seed, progress, histories } = options;
+  const { cases, seed, progress, histories, scale = 1 } = options;
   return runSuite({
     target,
     cases,
     seed,
+    scale,
     ...(histories !== undefined && { histories }),
     onProgress: ({ id }, done, total) => progress.update(target.name, id, done, total),
   });

@@ -77,6 +77,8 @@ test('wrong usage of the other commands: exit 2', async () => {
   expect(await run(['conformance'], io())).toBe(2);
   expect(await run(['compare', '--brokers', 'memory,memory'], io())).toBe(2);
   expect(await run(['conformance', '--broker', 'memory', '--cost', 'cheap'], io())).toBe(2);
+  expect(await run(['conformance', '--broker', 'memory', '--scale', '0'], io())).toBe(2);
+  expect(await run(['conformance', '--broker', 'memory', '--faults', '--filter', 'P5'], io())).toBe(2);
   await writeFile(join(cwd, 'mine.txt'), '');
   expect(await run(['compare', '--out', '.'], io())).toBe(2);
   expect(err).toContain('is not empty');

@@ -1,6 +1,6 @@
 import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase, Fault } from '../../case.ts';
-import { attempts, guard, lost, pending } from '../../checkers/index.ts';
+import { attempts, duplicated, guard, lost, overlapped, pending, reordered } from '../../checkers/index.ts';
 import type { Heal } from '../../target.ts';
 
 const quickly = { reconnect: { max: '200ms' } } as const;
@@ -55,7 +55,7 @@ function survives(
     title,
     cost: 'fault',
     faults: [fault],
-    run: (t) => underFlow(t, 3, () => strike(t)),
+    run: (t) => underFlow(t, 3 * t.scale, () => strike(t)),
   };
 }
 
@@ -141,6 +141,43 @@ export const reconnecting: readonly ConformanceCase[] = [
         total: 60_000,
       });
       return t.judge(lost(), guard({ confirmed: 10, faults: 10 }));
+    },
+  },
+  {
+    id: 'L1.cut-every-second',
+    guarantees: ['L1', 'P3', 'O1', 'O3'],
+    title: 'A connection that is cut every second still carries every message, each key in order.',
+    needs: { 'order.key': true },
+    cost: 'fault',
+    faults: ['cut'],
+    run: async (t: CaseContext) => {
+      const orders = t.topic('orders', { ordering: 'key' });
+      const group = t.group('inventory');
+      const publisher = await t.connect({ topics: [orders], config: quickly });
+      const bus = await t.connect({ topics: [orders], config: quickly });
+      const consumer = await t.consume(bus, orders, { group, drain: '2s' }, () => t.pass(2));
+      const keys = 20;
+      const each = 100 * t.scale;
+      const load = t.track('publishes', t.load(publisher, orders, { keys, each, gap: 2 }));
+      for (let second = 1; second <= 5 * t.scale; second++) {
+        await t.pass(1_000);
+        const heal = await t.fault.cut();
+        await heal();
+      }
+      const outcomes = await t.within(load, 'every publish has an outcome', 60_000);
+      t.equal(outcomes.filter(({ status }) => status !== 'confirmed').length, 0, 'publishes that were not confirmed');
+      await t.until(() => consumer.distinct === keys * each, 'everything is handled', { total: 60_000 });
+      await t.within(consumer.close(), 'the consumer closes');
+      await t.drainAll(orders, [group]);
+      const { forced } = t.supports.order.handover;
+      return t.judge(
+        lost({ since: 'all', handled: true }),
+        reordered(),
+        overlapped({ forced: forced === null ? null : t.scaled(forced) }),
+        duplicated(),
+        pending(),
+        guard({ confirmed: keys * each, faults: 5 * t.scale, busyAtFault: true }),
+      );
     },
   },
   {

@@ -1,4 +1,5 @@
 import type { ConformanceCase } from '../../case.ts';
+import { orderAcrossCrashes } from './crashes.ts';
 import { orderAcrossHandOver } from './handover.ts';
 import { orderPerKey } from './keys.ts';
 import { orderRefusals } from './refusals.ts';
@@ -11,6 +12,7 @@ export const orderCases: readonly ConformanceCase[] = [
   ...orderAcrossRetry,
   ...orderAcrossHandOver,
   ...orderAcrossTakeOver,
+  ...orderAcrossCrashes,
   ...slowKeys,
   ...orderRefusals,
 ];

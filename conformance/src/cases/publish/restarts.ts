@@ -26,11 +26,11 @@ export const restarts: readonly ConformanceCase[] = [
       const group = t.group('inventory');
       await t.provision(orders, [group]);
       const buses = await Promise.all(Array.from({ length: 20 }, () => t.connect({ topics: [orders] })));
-      await Promise.all(buses.map((bus) => t.load(bus, orders, { each: 500 })));
+      await Promise.all(buses.map((bus) => t.load(bus, orders, { each: 500 * t.scale })));
       const heal = await t.fault.killBroker();
       await heal();
       await t.drainAll(orders, [group]);
-      return t.judge(lost({ since: 'all' }), guard({ confirmed: 10_000, faults: 1 }));
+      return t.judge(lost({ since: 'all' }), guard({ confirmed: 10_000 * t.scale, faults: 1 }));
     },
   },
   {
@@ -46,7 +46,7 @@ export const restarts: readonly ConformanceCase[] = [
       const orders = t.topic('orders');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
-      const total = 4_000;
+      const total = 4_000 * t.scale;
       const publishers = 20;
       const options = { topics: [orders], wrap: unhurried(10) };
       const buses = await Promise.all(Array.from({ length: publishers }, () => t.connect(options)));

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { describeNotRun, isNotRun, type RedisBroker, startBroker } from '../src/index.ts';
+import { greetAmqp } from '../src/amqp-greeting.ts';
+import { describeNotRun, isNotRun, type RedisBroker, requireBroker, startBroker } from '../src/index.ts';
+import { probeKafka } from '../src/kafka-admin.ts';
 import { loadTestcontainers } from '../src/testcontainers.ts';
 
 /** Also proves that the shape in `testcontainers.ts` is that of the package. */
@@ -100,4 +102,41 @@ if (isNotRun(first)) {
       /redis did not start in a container: .*(no-such-image|HTTP code)/s,
     );
   }, 60_000);
+
+  test.each(['kafka', 'rabbitmq', 'sqs'] as const)(
+    '%s: kill, restart on the same port and URL, a proxy',
+    async (name) => {
+      await using broker = await requireBroker(name, { from: 'container' });
+      expect(broker).toMatchObject({
+        name,
+        how: 'container',
+        kind: name === 'sqs' ? 'emulator' : 'real',
+        running: true,
+      });
+      expect(broker.version).toMatch(/^\d+\.\d+\.\d+$/);
+      const { url } = broker;
+      await broker.kill();
+      await broker.restart();
+      expect(broker.url).toBe(url);
+      const proxy = await broker.proxy();
+      await answers[name](proxy.url);
+      await broker.reset();
+    },
+    120_000,
+  );
 }
+
+/** Asks something of a broker by its URL. */
+const answers = {
+  kafka: async (url: string): Promise<void> => {
+    const { hostname, port } = new URL(url);
+    await probeKafka({ host: hostname, port: Number(port) }, 5_000);
+  },
+  rabbitmq: async (url: string): Promise<void> => {
+    const { hostname, port } = new URL(url);
+    await greetAmqp({ host: hostname, port: Number(port) }, 5_000, null);
+  },
+  sqs: async (url: string): Promise<void> => {
+    expect((await fetch(`${url.replace('sqs+', '')}/health`)).status).toBe(200);
+  },
+};

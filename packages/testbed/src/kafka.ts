@@ -103,7 +103,7 @@ class KafkaPlan implements Plan<KafkaExtras> {
       return 'sasl, TLS and the choice of a version are offered in a process of our own only';
     const [settings, logging] = ['/tmp/waybill.properties', '/tmp/waybill-log4j2.xml'];
     const options = `-Dlog4j2.configurationFile=file:${logging} -cp '/opt/kafka/libs/*'`;
-    const format = `java ${options} kafka.tools.StorageTool format --ignore-formatted -t ${this.#cluster} -c ${settings}`;
+    const format = `java -Xmx128m -XX:TieredStopAtLevel=1 ${options} kafka.tools.StorageTool format --ignore-formatted -t ${this.#cluster} -c ${settings}`;
     return {
       // The same number inside: it is what clients are told.
       ports: [{ inside: client, outside: client }],

@@ -70,7 +70,9 @@ Examples:
     .action(() => execute(listCommand(io)));
   broker
     .command('install')
-    .description('Installs a broker as a Debian package, unless it is there. Needs root; starts no service.')
+    .description(
+      'Installs what a broker needs, unless it is there: Debian packages (as root), jars by mvn. Starts no service.',
+    )
     .addArgument(named())
     .action((name: BrokerName) => execute(installCommand(name, io)));
 }

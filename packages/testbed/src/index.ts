@@ -5,7 +5,7 @@
  */
 export type { Certificates } from './certificates.ts';
 export type { SqsBroker, SqsExtras, SqsStart } from './elasticmq.ts';
-export type { KafkaBroker, KafkaExtras, KafkaSasl, KafkaStart } from './kafka.ts';
+export type { KafkaBroker, KafkaExtras, KafkaNode, KafkaSasl, KafkaStart } from './kafka.ts';
 export type { KafkaRight } from './kafka-admin.ts';
 export { describeNotRun, isNotRun, isRequired, type NotRun, type Tried, variable, type Way, WAYS } from './not-run.ts';
 export type { RabbitmqBroker, RabbitmqExtras, RabbitmqRights, RabbitmqStart } from './rabbitmq.ts';

@@ -29,8 +29,10 @@ const operations = {
 /**
  * Resolves when the node has its place in the cluster, tells its clients their address, and has a coordinator for
  * groups: the first one ever takes half a second more.
+ *
+ * @param nodes How many there are to be.
  */
-export async function probeKafka(place: Place, timeout: number): Promise<string> {
+export async function probeKafka(place: Place, nodes: number, timeout: number): Promise<string> {
   const body = new KafkaWriter().strings([]);
   const answer = await askKafka(place, { api: KAFKA_API.metadata, version: 1, body }, timeout);
   const brokers = answer.list(() => ({
@@ -39,7 +41,8 @@ export async function probeKafka(place: Place, timeout: number): Promise<string>
     port: answer.int32(),
     rack: answer.string(),
   }));
-  if (!brokers.some(({ port }) => port === place.port)) throw new Error('it has not joined its cluster yet');
+  if (brokers.length < nodes || !brokers.some(({ port }) => port === place.port))
+    throw new Error('it has not joined its cluster yet');
   if (answer.int32() < 0) throw new Error('there is no controller yet');
   const group = new KafkaWriter().string('waybill-testbed');
   const coordinator = await askKafka(place, { api: KAFKA_API.findCoordinator, version: 0, body: group }, timeout);

@@ -54,10 +54,20 @@ export function javaArguments({ jars, logging }: { readonly jars: string; readon
   return [`-Dlog4j2.configurationFile=file:${logging}`, '-cp', join(jars, '*')];
 }
 
-export interface KafkaSettings {
-  readonly bind: string;
+/** The ports of a node. */
+export interface NodePorts {
+  /** From 1. */
+  readonly id: number;
   readonly client: number;
   readonly controller: number;
+}
+
+export interface KafkaSettings {
+  /** All nodes: each is a broker and a controller. */
+  readonly nodes: readonly NodePorts[];
+  /** Which of them this is. */
+  readonly id: number;
+  readonly bind: string;
   /** Null: the client's port is plain. */
   readonly plain: number | null;
   readonly data: string;
@@ -70,16 +80,18 @@ export interface KafkaSettings {
   readonly settings: Readonly<Record<string, string>>;
 }
 
-/** Of a single node that is small, and quick to start and to take part in groups. */
+/** Of a node that is small, and quick to start and to take part in groups. */
 export function kafkaSettings(options: KafkaSettings): string {
-  const { bind, client, controller, plain, data, user, folderOfKeys, acl, settings } = options;
+  const { nodes, id, bind, plain, data, user, folderOfKeys, acl, settings } = options;
+  const { client = 0, controller = 0 } = nodes.find((node) => node.id === id) ?? {};
+  const copies = nodes.length;
   const tls = folderOfKeys !== null;
   const security = user === null ? (tls ? 'SSL' : 'PLAINTEXT') : tls ? 'SASL_SSL' : 'SASL_PLAINTEXT';
   const listeners = [`CLIENT://${bind}:${client}`, ...(plain === null ? [] : [`INNER://127.0.0.1:${plain}`])];
   const all: Record<string, string | number | boolean> = {
     'process.roles': 'broker,controller',
-    'node.id': 1,
-    'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+    'node.id': id,
+    'controller.quorum.voters': nodes.map((node) => `${node.id}@127.0.0.1:${node.controller}`).join(','),
     'controller.listener.names': 'CONTROLLER',
     'inter.broker.listener.name': plain === null ? 'CLIENT' : 'INNER',
     listeners: [...listeners, `CONTROLLER://127.0.0.1:${controller}`].join(','),
@@ -93,13 +105,15 @@ export function kafkaSettings(options: KafkaSettings): string {
     'broker.session.timeout.ms': 3_000,
     'broker.heartbeat.interval.ms': 500,
     'offsets.topic.num.partitions': 1,
-    'offsets.topic.replication.factor': 1,
+    'offsets.topic.replication.factor': copies,
+    'default.replication.factor': copies,
+    'min.insync.replicas': Math.ceil(copies / 2),
     'transaction.state.log.num.partitions': 1,
-    'transaction.state.log.replication.factor': 1,
-    'transaction.state.log.min.isr': 1,
+    'transaction.state.log.replication.factor': copies,
+    'transaction.state.log.min.isr': Math.ceil(copies / 2),
     'share.coordinator.state.topic.num.partitions': 1,
-    'share.coordinator.state.topic.replication.factor': 1,
-    'share.coordinator.state.topic.min.isr': 1,
+    'share.coordinator.state.topic.replication.factor': copies,
+    'share.coordinator.state.topic.min.isr': Math.ceil(copies / 2),
     'log.segment.bytes': 67_108_864,
     'log.cleaner.dedupe.buffer.size': 16_777_216,
     'num.network.threads': 2,

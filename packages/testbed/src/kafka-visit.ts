@@ -50,6 +50,6 @@ export class KafkaVisit implements Visit<KafkaExtras> {
 
   extras({ host, port }: Place, users: Ability): KafkaExtras {
     const refused = (): Promise<never> => Promise.reject(new TestbedError(String(users)));
-    return { plain: `${host}:${port}`, tls: null, user: refused, allow: refused };
+    return { plain: `${host}:${port}`, tls: null, user: refused, allow: refused, nodes: [] };
   }
 }

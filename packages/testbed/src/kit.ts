@@ -63,12 +63,13 @@ export function kitRemedy<O extends StartOptions>(recipe: AnyRecipe<O>, options:
   const missing = missingTools(recipe.tools, jars, env);
   // Nothing is missing where a program of the user's own did not start.
   const packages = packagesOf(missing.length === 0 && jars === null ? recipe.tools : missing);
-  const types = packages.length === 0 ? [] : [`type: ${installCommand(packages)}`];
-  if (env['WAYBILL_INSTALL'] === '1') return types[0] ?? 'look at its last lines';
+  const fetched = jars === null || hasJars(jars, env);
+  if (packages.length === 0 && fetched) return 'look at its last lines';
+  const command = fetched ? installCommand(packages) : `waybill broker install ${recipe.name}`;
+  if (env['WAYBILL_INSTALL'] === '1') return `type: ${command}`;
   const parts = packages.length === 0 ? [] : [`${packages.join(', ')} installed (as root)`];
-  if (jars !== null && !hasJars(jars, env)) parts.push(`${jars.folder} fetched by mvn`);
-  if (parts.length === 0) return 'look at its last lines';
-  return [`set WAYBILL_INSTALL=1 to have ${parts.join(' and ')}`, ...types].join(', or ');
+  if (!fetched) parts.push(`${jars.folder} fetched by mvn`);
+  return `set WAYBILL_INSTALL=1 to have ${parts.join(' and ')}, or type: ${command}`;
 }
 
 /** One after the other: Debian's own lock does not cover all that `installDebian` does. */

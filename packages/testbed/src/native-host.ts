@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Host } from './host.ts';
+import type { Host, HostNode } from './host.ts';
 import { LogRing } from './log-ring.ts';
 import { OwnProcess } from './own-process.ts';
 import type { Command, Launch, Place } from './recipe.ts';
@@ -12,17 +12,20 @@ export interface NativeOptions {
   readonly port: number;
   /** Kept at the end. Null: a temporary one. */
   readonly folder: string | null;
-  readonly launch: (folder: string) => Promise<Launch>;
+  /** How many processes it is. Default 1. */
+  readonly nodes?: number;
+  readonly launch: (folder: string, node: number) => Promise<Launch>;
 }
 
-/** A broker as a child of this process, and what must run beside it. */
+/** A broker as a child of this process, or as several, and what must run beside it. */
 export class NativeHost implements Host {
   readonly place: Place;
   readonly #options: NativeOptions;
   readonly #folder: string;
   readonly #dog: Watchdog;
   readonly #log = new LogRing();
-  #broker: OwnProcess | null = null;
+  readonly nodes: readonly HostNode[];
+  readonly #processes: (OwnProcess | undefined)[] = [];
   #companion: OwnProcess | null = null;
   #closed = false;
 
@@ -31,6 +34,10 @@ export class NativeHost implements Host {
     this.#folder = folder;
     this.place = { host: '127.0.0.1', port: options.port };
     this.#dog = new Watchdog(options.folder === null ? folder : '');
+    this.nodes = Array.from({ length: options.nodes ?? 1 }, (_, node) => ({
+      start: () => this.#start(node),
+      kill: async () => this.#processes[node]?.kill(),
+    }));
   }
 
   static async make(options: NativeOptions): Promise<NativeHost> {
@@ -41,35 +48,32 @@ export class NativeHost implements Host {
   }
 
   get running(): boolean {
-    return this.#broker !== null && this.#broker.ended === null;
+    return this.#all.length > 0 && this.#all.every(({ ended }) => ended === null);
   }
 
-  ended(): Promise<string | null> {
-    return Promise.resolve(this.#broker === null ? 'it was not started yet' : this.#broker.ended);
+  async ended(): Promise<string | null> {
+    if (this.#all.length === 0) return 'it was not started yet';
+    return this.#all.find(({ ended }) => ended !== null)?.ended ?? null;
   }
 
   async start(): Promise<void> {
-    if (this.running) return;
-    const { companion, ...broker } = await this.#options.launch(this.#folder);
-    if (this.#closed) throw new Error('it was disposed of');
-    if (companion !== undefined && this.#companion?.ended !== null) this.#companion = this.#spawn(companion);
-    this.#broker = this.#spawn(broker);
+    await Promise.all(this.nodes.map((node) => node.start()));
   }
 
   async stop(): Promise<void> {
-    if (this.running) await this.#broker?.stop();
+    await Promise.all(this.#all.map((one) => one.stop()));
   }
 
   async kill(): Promise<void> {
-    await this.#broker?.kill();
+    await Promise.all(this.#all.map((one) => one.kill()));
   }
 
   async pause(): Promise<void> {
-    await this.#living().pause();
+    for (const one of this.#all) await one.pause();
   }
 
   async unpause(): Promise<void> {
-    this.#living().unpause();
+    for (const one of this.#all) one.unpause();
   }
 
   log(lines: number): Promise<readonly string[]> {
@@ -85,6 +89,18 @@ export class NativeHost implements Host {
     await this.#dog.end();
   }
 
+  get #all(): readonly OwnProcess[] {
+    return this.#processes.filter((one) => one !== undefined);
+  }
+
+  async #start(node: number): Promise<void> {
+    if (this.#processes[node]?.ended === null) return;
+    const { companion, ...broker } = await this.#options.launch(this.#folder, node);
+    if (this.#closed) throw new Error('it was disposed of');
+    if (companion !== undefined && this.#companion?.ended !== null) this.#companion = this.#spawn(companion);
+    this.#processes[node] = this.#spawn(broker);
+  }
+
   #spawn(command: Command & { readonly input?: string }): OwnProcess {
     return new OwnProcess({
       input: '',
@@ -93,10 +109,5 @@ export class NativeHost implements Host {
       dog: this.#dog,
       print: (text) => this.#log.add(text),
     });
-  }
-
-  #living(): OwnProcess {
-    if (this.#broker === null) throw new Error('it was not started yet');
-    return this.#broker;
   }
 }

@@ -61,6 +61,7 @@ export class OwnProcess {
 
   /** SIGTERM, and after a while SIGKILL. */
   async stop(): Promise<void> {
+    if (this.#why !== null) return;
     this.#child.kill('SIGTERM');
     this.#child.kill('SIGCONT'); // a process that is stopped hears no SIGTERM
     if (await this.#gone()) return;

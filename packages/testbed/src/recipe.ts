@@ -1,4 +1,5 @@
 import type { Ability, AbilityName, RunningBroker, StartOptions } from './running-broker.ts';
+import type { HostNode } from './host.ts';
 import type { Jars } from './jars.ts';
 import type { Tool } from './kit.ts';
 import type { Translate } from './proxy-pair.ts';
@@ -23,7 +24,7 @@ export interface Contact<Extras extends object> {
   /** Deletes all that is in it. Never called for a broker at a given address. */
   reset(place: Place): Promise<void>;
   /** What this kind of broker has beside the common methods. @param users Why users can't be made, or true. */
-  extras(place: Place, users: Ability): Extras;
+  extras(place: Place, users: Ability, nodes: readonly HostNode[]): Extras;
 }
 
 /** A broker at an address of the environment. */
@@ -51,6 +52,8 @@ export interface Launch extends Command {
 
 /** What there is to start a process with. */
 export interface Ground {
+  /** Which process of a broker that is several, from 0. */
+  readonly node: number;
   /** The same at every start. */
   readonly folder: string;
   /** The recipe's first tool. */
@@ -71,7 +74,9 @@ export interface Crate {
 
 /** A broker of our own, with secrets made for it. */
 export interface Plan<Extras extends object> extends Contact<Extras> {
-  /** Called at every start, with the same ground. */
+  /** How many processes it is. Default 1. */
+  readonly nodes?: number;
+  /** Called at every start of a process, with the same ground. */
   launch(ground: Ground): Promise<Launch>;
   /** Or why it can't run in a container. */
   readonly crate: Crate | string;

@@ -58,7 +58,7 @@ export async function startAtAddress<O extends StartOptions, E extends object>(s
     restore: nothing,
     deadline: deadlines.address,
   });
-  return Object.assign(handle, contact.extras(place, handle.can.users));
+  return Object.assign(handle, contact.extras(place, handle.can.users, []));
 }
 
 export async function startInContainer<O extends StartOptions, E extends object>(
@@ -87,7 +87,8 @@ export async function startProcess<O extends StartOptions, E extends object>(sta
       name: recipe.name,
       port,
       folder: options.folder ?? null,
-      launch: (folder) => plan.launch({ folder, ...kit }),
+      nodes: plan.nodes ?? 1,
+      launch: (folder, node) => plan.launch({ folder, node, ...kit }),
     }),
   );
 }
@@ -114,7 +115,7 @@ async function started<O extends StartOptions, E extends object>(
       const version = (await printed(plan, host)) ?? said;
       const restore = (): Promise<void> => plan.restore(place);
       const handle = new Handle({ name, how, kind, version, tried, place, contact: plan, host, restore, deadline });
-      return Object.assign(handle, plan.extras(place, handle.can.users));
+      return Object.assign(handle, plan.extras(place, handle.can.users, host.nodes ?? []));
     } catch (error) {
       const log = (await host?.log(20).catch(() => [])) ?? [];
       await host?.close().catch(() => undefined);

@@ -130,7 +130,7 @@ if (isNotRun(first)) {
 const answers = {
   kafka: async (url: string): Promise<void> => {
     const { hostname, port } = new URL(url);
-    await probeKafka({ host: hostname, port: Number(port) }, 5_000);
+    await probeKafka({ host: hostname, port: Number(port) }, 1, 5_000);
   },
   rabbitmq: async (url: string): Promise<void> => {
     const { hostname, port } = new URL(url);

@@ -40,8 +40,8 @@ async function metadata(place: Place): Promise<{ ports: number[]; topics: string
   return { ports, topics };
 }
 
-async function createTopic(place: Place, name: string): Promise<void> {
-  const topic = new KafkaWriter().int32(1).string(name).int32(1).int16(1).int32(0).int32(0);
+async function createTopic(place: Place, name: string, copies = 1): Promise<void> {
+  const topic = new KafkaWriter().int32(1).string(name).int32(1).int16(copies).int32(0).int32(0);
   const answer = await askKafka(place, { api: 19, version: 2, body: topic.int32(5_000).int8(0) }, 10_000);
   answer.int32();
   expect(answer.list(() => [answer.string(), answer.int16()].concat(answer.string()))).toEqual([[name, 0, '']]);
@@ -87,9 +87,9 @@ await withBroker('kafka', {}, (kafka) => {
 
   test('paused it answers nothing; then it goes on', async () => {
     await kafka.pause();
-    await expect(probeKafka(place, 300)).rejects.toThrow(/no answer within 300 ms/);
+    await expect(probeKafka(place, 1, 300)).rejects.toThrow(/no answer within 300 ms/);
     await kafka.unpause();
-    await probeKafka(place, 5_000);
+    await probeKafka(place, 1, 5_000);
   });
 
   test('reset leaves no topic but its own', async () => {
@@ -99,10 +99,30 @@ await withBroker('kafka', {}, (kafka) => {
   });
 });
 
+if (process.env['WAYBILL_SUITE'] === 'full')
+  await withBroker('kafka', { nodes: 3, deadline: 180_000 }, (kafka) => {
+    test('three nodes: two go on without the third, which comes back', async () => {
+      expect(kafka.can.proxy).toContain('several');
+      expect(kafka.url.split(',')).toHaveLength(3);
+      const places = kafka.nodes.map(({ plain }) => placeOf(plain));
+      await createTopic(places[0] as Place, 'all', 3);
+      await kafka.nodes[0]?.kill();
+      expect(kafka.running).toBe(false);
+      await expect.poll(() => createTopic(places[1] as Place, 'two', 2), { timeout: 60_000 }).toBeUndefined();
+      await kafka.nodes[0]?.start();
+      await expect
+        .poll(async () => (await metadata(places[0] as Place)).topics, { timeout: 60_000 })
+        .toEqual(expect.arrayContaining(['all', 'two']));
+      expect(kafka.running).toBe(true);
+    }, 180_000);
+  });
+
 test.each([
   [{ version: '2.8.0' }, "kafka: version is '2.8.0'"],
   [{ sasl: 'gssapi' as 'plain' }, "kafka: sasl is 'gssapi'; allowed: plain"],
   [{ tls: 'yes' as 'mutual' }, "kafka: tls is 'yes'"],
+  [{ nodes: 2 as 3 }, "kafka: nodes is '2'; allowed: 1, 3"],
+  [{ nodes: 3 as const, tls: true }, 'kafka: three nodes are offered without sasl and tls'],
   [{ acl: true }, 'kafka: acl needs sasl'],
 ])('wrong options: %o', async (options, message) => {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'] };

@@ -33,6 +33,14 @@ test('no way at all: every one with its reason, and the remedy', async () => {
   );
 });
 
+test('a broker in Java: what is missing, and that it would be fetched', async () => {
+  const answer = await startBroker('kafka', { from: 'process', env: { ...nothing, HOME: folder } });
+  expect(isNotRun(answer) && describeNotRun(answer)).toBe(
+    'no kafka: there is no java on the PATH and no mvn on the PATH; set WAYBILL_INSTALL=1 to have ' +
+      'default-jre-headless, maven installed (as root) and kafka-4.4.0 fetched by mvn, or type: waybill broker install kafka',
+  );
+});
+
 test.each([
   ['address', /^WAYBILL_REDIS_URL is not set$/, /^set WAYBILL_REDIS_URL/],
   ['container', /^no container engine answers/, /^start a container engine$/],

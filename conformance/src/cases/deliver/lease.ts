@@ -66,7 +66,10 @@ export const leases: readonly ConformanceCase[] = [
       await t.until(() => first.returned + second.returned >= 6, 'all have ended', { total: 30_000 + 10 * lease });
       await t.sentinel(bus, orders, [first, second]);
       if (second.count > 0) mustRun(t, lease, blocked);
-      t.equal([first.count, second.count], [6, 0], 'handler runs of both consumers');
+      // Where partitions have owners, one that joins is handed some, with what had not begun there.
+      const runs = t.supports.settle.mode === 'cumulative' ? [6] : [6, 0];
+      const seen = runs.length === 1 ? [first.count + second.count] : [first.count, second.count];
+      t.equal(seen, runs, 'handler runs of both consumers');
       return t.judge(duplicated({ forbidden: once(t) }), attempts(), lost({ since: 'all' }), guard({ confirmed: 6 }));
     },
   },

@@ -1,0 +1,240 @@
+import { createRequire } from 'node:module';
+import { WaybillError } from '@waybill/core/adapter';
+import type { Broker, Cluster } from 'kafkajs';
+import { quieten } from './quiet.ts';
+
+/*
+ * The seam to kafkajs. Its consumer heartbeats between handler calls only, waits for all partitions of a broker before
+ * it fetches again, has no awaited revocation and ends on a run of errors, so that a group is read here with its
+ * requests instead: by the `Cluster` that it hands to partition assigners, whose `Broker`s have a method per request.
+ * kafkajs is pinned to one version, and what is used of it beyond its own types is looked for when a connection opens.
+ */
+
+/** The version that these types were read from. */
+const PINNED = '2.2.4';
+
+/** A record as kafkajs decodes it. Keys and values are slices of the whole answer. */
+export interface FetchedRecord {
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  /** Milliseconds, decimal. */
+  readonly timestamp: string;
+  /** Decimal. */
+  readonly offset: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly isControlRecord?: boolean;
+  readonly batchContext?: {
+    readonly firstOffset: string;
+    readonly lastOffsetDelta: number;
+    readonly producerId: string;
+    readonly inTransaction: boolean;
+  };
+}
+
+export interface FetchedPartition {
+  readonly partition: number;
+  readonly highWatermark: string;
+  readonly lastStableOffset?: string;
+  readonly abortedTransactions?: readonly { readonly producerId: string; readonly firstOffset: string }[];
+  readonly messages: readonly FetchedRecord[];
+}
+
+export interface OutgoingRecord {
+  readonly key: string | null;
+  readonly value: Buffer;
+  readonly timestamp: string;
+  readonly headers: Readonly<Record<string, string | Buffer>>;
+}
+
+export interface GroupDescription {
+  readonly state: string;
+  readonly members: readonly { readonly memberId: string; readonly clientId: string; readonly clientHost: string }[];
+}
+
+interface Commit {
+  readonly topic: string;
+  readonly partitions: readonly { readonly partition: number; readonly offset: string }[];
+}
+
+interface ConfigEntry {
+  readonly configName: string;
+  readonly configValue: string | null;
+}
+
+/** One broker of the cluster, with the requests that its types leave out. */
+export interface Node extends Pick<Broker, 'isConnected'> {
+  readonly nodeId: string | number;
+  readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>> | null;
+  produce(request: {
+    readonly acks: -1;
+    readonly timeout: number;
+    readonly compression: 0 | 1;
+    readonly topicData: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { readonly partition: number; readonly messages: readonly OutgoingRecord[] }[];
+    }[];
+  }): Promise<{
+    readonly topics: readonly {
+      readonly partitions: readonly { readonly partition: number; readonly baseOffset: string }[];
+    }[];
+  }>;
+  fetch(request: {
+    readonly isolationLevel: 1;
+    readonly maxWaitTime: number;
+    readonly minBytes: number;
+    readonly maxBytes: number;
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly partitions: readonly {
+        readonly partition: number;
+        readonly fetchOffset: string;
+        readonly maxBytes: number;
+      }[];
+    }[];
+  }): Promise<{
+    readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[];
+  }>;
+  metadata(topics: readonly string[]): Promise<{
+    readonly brokers: readonly { readonly host: string; readonly port: number }[];
+    readonly topicMetadata: readonly {
+      readonly topic: string;
+      readonly partitionMetadata: readonly {
+        readonly partitionId: number;
+        readonly leader: number;
+        readonly replicas: readonly number[];
+      }[];
+    }[];
+  }>;
+  listOffsets(request: {
+    readonly replicaId: -1;
+    readonly isolationLevel: 1;
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { readonly partition: number; readonly timestamp: number }[];
+    }[];
+  }): Promise<{ readonly responses: readonly Commit[] }>;
+  findGroupCoordinator(request: {
+    readonly groupId: string;
+    readonly coordinatorType: 0;
+  }): Promise<{ readonly coordinator: { readonly nodeId: number } }>;
+  joinGroup(request: {
+    readonly groupId: string;
+    readonly sessionTimeout: number;
+    readonly rebalanceTimeout: number;
+    readonly memberId: string;
+    readonly groupProtocols: readonly { readonly name: string; readonly metadata: Buffer }[];
+  }): Promise<{
+    readonly generationId: number;
+    readonly leaderId: string;
+    readonly memberId: string;
+    readonly members: readonly { readonly memberId: string; readonly memberMetadata: Buffer }[];
+  }>;
+  syncGroup(request: {
+    readonly groupId: string;
+    readonly generationId: number;
+    readonly memberId: string;
+    readonly groupAssignment: readonly { readonly memberId: string; readonly memberAssignment: Buffer }[];
+  }): Promise<{ readonly memberAssignment: Buffer }>;
+  heartbeat(request: {
+    readonly groupId: string;
+    readonly groupGenerationId: number;
+    readonly memberId: string;
+  }): Promise<unknown>;
+  leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
+  offsetCommit(request: {
+    readonly groupId: string;
+    readonly groupGenerationId: number;
+    readonly memberId: string;
+    readonly topics: readonly Commit[];
+  }): Promise<unknown>;
+  offsetFetch(request: {
+    readonly groupId: string;
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly partitions: readonly { readonly partition: number }[];
+    }[];
+  }): Promise<{ readonly responses: readonly Commit[] }>;
+  deleteRecords(request: { readonly topics: readonly Commit[]; readonly timeout: number }): Promise<unknown>;
+  describeGroups(request: {
+    readonly groupIds: readonly string[];
+  }): Promise<{ readonly groups: readonly GroupDescription[] }>;
+  describeConfigs(request: {
+    readonly resources: readonly { readonly type: 2 | 4; readonly name: string }[];
+  }): Promise<{ readonly resources: readonly { readonly configEntries: readonly ConfigEntry[] }[] }>;
+  createTopics(request: {
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly numPartitions: number;
+      readonly replicationFactor: number;
+      readonly configEntries: readonly { readonly name: string; readonly value: string }[];
+    }[];
+    readonly timeout: number;
+  }): Promise<unknown>;
+}
+
+/** The cluster as one set of connections knows it. Of its topics it is asked for none: that is done request by request. */
+export type Brokers = Pick<Cluster, 'connect' | 'disconnect' | 'getNodeIds' | 'refreshMetadata' | 'metadata'> & {
+  /** What `refreshMetadata` asks for; empty: every topic of the cluster. */
+  readonly targetTopics: Set<string>;
+  findBroker(node: { nodeId: string | number }): Promise<Node>;
+  findControllerBroker(): Promise<Node>;
+};
+
+const ofBrokers = [
+  'connect',
+  'disconnect',
+  'getNodeIds',
+  'refreshMetadata',
+  'metadata',
+  'findBroker',
+  'findControllerBroker',
+];
+const ofNode = [
+  'produce',
+  'fetch',
+  'metadata',
+  'listOffsets',
+  'findGroupCoordinator',
+  'joinGroup',
+  'syncGroup',
+  'heartbeat',
+  'leaveGroup',
+  'offsetCommit',
+  'offsetFetch',
+  'deleteRecords',
+  'describeGroups',
+  'describeConfigs',
+  'createTopics',
+];
+
+/** @throws WaybillError `unsupported` where another kafkajs is installed than this adapter was written for. */
+export function checkCluster(cluster: unknown): Brokers {
+  // The first connection is made before anybody asks for a broker.
+  const { brokerPool } = cluster as { brokerPool?: { createSeedBroker?: () => Promise<void>; seedBroker?: unknown } };
+  const create = brokerPool?.createSeedBroker;
+  if (brokerPool !== undefined && create !== undefined)
+    brokerPool.createSeedBroker = async () => {
+      await create.call(brokerPool);
+      quieten(brokerPool.seedBroker);
+    };
+  const { version } = createRequire(import.meta.url)('kafkajs/package.json') as { version: string };
+  if (version !== PINNED) refuse(`kafkajs ${version} is installed; this adapter needs exactly ${PINNED}`);
+  check(cluster, ofBrokers);
+  return cluster as Brokers;
+}
+
+export function checkNode(broker: unknown): Node {
+  quieten(broker);
+  check(broker, ofNode);
+  return broker as Node;
+}
+
+function check(thing: unknown, methods: readonly string[]): void {
+  const found = (thing ?? {}) as Record<string, unknown>;
+  const missing = methods.find((name) => typeof found[name] !== 'function');
+  if (missing !== undefined) refuse(`kafkajs ${PINNED} has no '${missing}' where this adapter expects it`);
+}
+
+function refuse(why: string): never {
+  throw new WaybillError('unsupported', `kafka: ${why}`);
+}

@@ -1,0 +1,6 @@
+import { kafkaHarness } from '@waybill/conformance/harness/kafka';
+import { conformance } from '@waybill/conformance/vitest';
+
+// A short lease, so that what a killed consumer held comes again while somebody is looking.
+const adapter = { lease: 1_500, timeout: '3s', metadataAge: '2s' };
+conformance('kafka', () => kafkaHarness({ adapter }));

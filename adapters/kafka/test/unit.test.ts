@@ -1,0 +1,415 @@
+import { Buffer } from 'node:buffer';
+import { describe, expect, test } from 'vitest';
+import { decodeAssignment, decodeMember, distribute, encodeAssignment, encodeMember } from '../src/assignment.ts';
+import type { FetchedRecord, OutgoingRecord } from '../src/client.ts';
+import { Commits } from '../src/commits.ts';
+import { classify } from '../src/errors.ts';
+import { createAdapter, kafka, manifests } from '../src/index.ts';
+import type { OffsetCommit } from '../src/membership.ts';
+import { offsetIn } from '../src/positions.ts';
+import { type Produce, send, type SendResult } from '../src/publish.ts';
+import { envelopeOf, recordOf } from '../src/record.ts';
+import { type OffsetReceipt, Stream } from '../src/stream.ts';
+
+describe('options', () => {
+  test.each([
+    [{ nonsense: 1 }, /nonsense/],
+    [{ url: 'http://h' }, /scheme/],
+    [{ url: 'kafka://h/path' }, /path/],
+    [{ url: 'kafka://h?tls=1' }, /tls/],
+    [{ url: 'kafka://h?sasl=gssapi' }, /plain, scram-sha-256, scram-sha-512/],
+    [{ url: 'kafka://user@h' }, /password/],
+    [{ sasl: 'plain' }, /user name/],
+    [{ tls: {} }, /kafkas/],
+    [{ durability: 'disk' }, /durability/],
+    [{ durability: 'replicated', replicas: 1 }, /replicas/],
+    [{ replicas: 0 }, /replicas/],
+    [{ partitions: 1.5 }, /partitions/],
+    [{ maxMessageBytes: 1_000 }, /maxMessageBytes/],
+    [{ lease: 1 }, /lease/],
+    [{ idempotent: 'yes' }, /idempotent/],
+    [{ compression: 'zstd' }, /compression/],
+    [{ onOutOfRange: 'skip' }, /onOutOfRange/],
+    [{ addresses: { 'a:1': 'b' } }, /addresses/],
+    [{ timeout: '1ms' }, /timeout/],
+  ])('%j is refused', (options, pattern) => {
+    expect(() => kafka(options as never)).toThrow(pattern);
+  });
+
+  test('no error shows the password', () => {
+    for (const options of [
+      { url: 'kafka://u:marker-pw@h/x' },
+      { url: 'ftp://u:marker-pw@h' },
+      { password: { marker: 'marker-pw' } },
+      { sasl: 'marker-pw' },
+      { url: 'kafka://h?sasl=marker-pw' },
+    ])
+      expect(() => kafka(options as never)).toThrow(/^(?!.*marker-pw)/s);
+  });
+
+  test('the manifest is that of the options, frozen, and equal by both doors', () => {
+    const { supports } = createAdapter({
+      url: 'kafka://a,b:9093',
+      options: { durability: 'replicated', idempotent: true, retention: 0 },
+      client: 'x',
+    });
+    expect(supports.publish).toMatchObject({ durability: 'replicated', inFlight: 1 });
+    expect(supports.deliver.unsettled.maxAge).toBeNull();
+    expect(Object.isFrozen(supports.publish.delay)).toBe(true);
+    expect(JSON.parse(JSON.stringify(supports))).toEqual(supports);
+    expect(manifests['kafkas']).toEqual(kafka().supports);
+  });
+});
+
+const wrapped = (cause: Error): Error =>
+  Object.assign(new Error('wrapped', { cause }), { name: 'KafkaJSNumberOfRetriesExceeded' });
+const typed = (type: string): Error => Object.assign(new Error(type), { name: 'KafkaJSProtocolError', type });
+
+test.each([
+  ['UNKNOWN_TOPIC_OR_PARTITION', 'not-found'],
+  ['TOPIC_AUTHORIZATION_FAILED', 'denied'],
+  ['SASL_AUTHENTICATION_FAILED', 'denied'],
+  ['MESSAGE_TOO_LARGE', 'too-large'],
+  ['INVALID_SESSION_TIMEOUT', 'invalid'],
+  ['INCONSISTENT_GROUP_PROTOCOL', 'invalid'],
+  ['NOT_LEADER_FOR_PARTITION', 'unavailable'],
+  ['NOT_ENOUGH_REPLICAS', 'throttled'],
+  ['REQUEST_TIMED_OUT', 'timeout'],
+  ['UNSUPPORTED_VERSION', 'unsupported'],
+  ['SOMETHING_NEW', 'unclassified'],
+])('%s', (type, code) => {
+  expect(classify(typed(type))).toBe(code);
+  expect(classify(wrapped(typed(type)))).toBe(code);
+});
+
+test('a lost connection means disconnected, whatever it is wrapped in', () => {
+  const closed = Object.assign(new Error('Closed connection'), { name: 'KafkaJSConnectionClosedError' });
+  expect(classify(wrapped(closed))).toBe('disconnected');
+  expect(classify(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toBe('disconnected');
+  expect(classify('no error')).toBe('unclassified');
+});
+
+describe('records', () => {
+  const message = {
+    id: 'i1',
+    time: 1_000,
+    key: 'k',
+    type: null,
+    source: null,
+    contentType: null,
+    headers: { text: 'é', bytes: Buffer.from('plain'), empty: new Uint8Array(0) },
+    control: null,
+    body: Buffer.from('body'),
+  };
+  /** As kafkajs decodes what it has encoded. */
+  const fetched = ({ key, value, timestamp, headers }: OutgoingRecord): FetchedRecord => ({
+    key: key === null ? null : Buffer.from(key),
+    value,
+    timestamp,
+    offset: '7',
+    headers: Object.fromEntries(Object.entries(headers).map(([name, one]) => [name, Buffer.from(one)])),
+  });
+
+  test('carry a message there and back, bytes and text apart', () => {
+    const back = envelopeOf('t', 0, fetched(recordOf(message, 2_000)));
+    expect(back).toMatchObject({ id: 'i1', time: 1_000, key: 'k', body: Buffer.from('body') });
+    expect({ ...back.headers }).toEqual({ text: 'é', bytes: Buffer.from('plain'), empty: Buffer.alloc(0) });
+  });
+
+  test('of a time that Kafka would not keep have the present one, and the time in a header', () => {
+    const now = 1_000_000_000_000;
+    const record = recordOf(message, now);
+    expect(record.timestamp).toBe(String(now));
+    expect(envelopeOf('t', 0, fetched(record)).time).toBe(1_000);
+  });
+
+  test('of strangers have an id, and keys that are no text stay apart', () => {
+    const keys = [Buffer.from([0xff]), Buffer.from([0xfe]), Buffer.from('base64\u0000/w=='), Buffer.from('a'), null];
+    const read = keys.map((key) => envelopeOf('t', 3, { key, value: null, timestamp: '5', offset: '9', headers: {} }));
+    expect(new Set(read.map(({ key }) => key)).size).toBe(5);
+    expect(read.map(({ key }) => key).slice(3)).toEqual(['a', null]);
+    expect(read[0]).toMatchObject({ id: 't-3-9', time: 5, body: Buffer.alloc(0) });
+  });
+
+  test('of one header name the last counts, and names that every object has are names', () => {
+    const headers = { constructor: [Object, Buffer.from('x')], twice: [Buffer.from('a'), Buffer.from('b')] };
+    const { headers: read } = envelopeOf('t', 0, { key: null, value: null, timestamp: '5', offset: '9', headers });
+    expect({ ...read }).toEqual({ constructor: 'x', twice: 'b' });
+  });
+});
+
+const record = (offset: bigint, extra: Partial<FetchedRecord> = {}): FetchedRecord => ({
+  key: null,
+  value: Buffer.from('v'),
+  timestamp: '1',
+  offset: String(offset),
+  headers: {},
+  ...extra,
+});
+const batch = (first: bigint, lastOffsetDelta: number, producerId = '-1', inTransaction = false) => ({
+  firstOffset: String(first),
+  lastOffsetDelta,
+  producerId,
+  inTransaction,
+});
+const streamFrom = (from: bigint, end: bigint | null = null): Stream =>
+  new Stream({ topic: 't', partition: 0, origin: 'topic', from, end });
+const fetchedAt = (
+  messages: FetchedRecord[],
+  high: bigint,
+  aborted: { producerId: string; firstOffset: string }[] = [],
+) => ({
+  partition: 0,
+  highWatermark: String(high),
+  lastStableOffset: String(high),
+  abortedTransactions: aborted,
+  messages,
+});
+const offsets = (stream: Stream): string[] => stream.takeAll(1_000).map(({ position }) => position?.['0'] ?? '');
+
+describe('a stream', () => {
+  test('goes behind what compaction removed at the end of a batch, and settles it with the last record', () => {
+    const stream = streamFrom(0n);
+    const context = batch(0n, 9);
+    stream.add(fetchedAt([record(2n, { batchContext: context }), record(5n, { batchContext: context })], 10n), false);
+    expect(stream.position).toBe(10n);
+    const out: { receipt: unknown }[] = [];
+    stream.take(10, out as never);
+    for (const { receipt } of out) stream.settle(receipt as OffsetReceipt);
+    expect(stream.settled).toBe(10n);
+  });
+
+  test('takes an empty answer for an emptied batch only when it was asked alone', () => {
+    const stream = streamFrom(5n);
+    expect(stream.add(fetchedAt([], 9n), false)).toBe(false);
+    expect([stream.position, stream.starved]).toEqual([5n, true]);
+    expect(stream.add(fetchedAt([], 9n), true)).toBe(true);
+    expect(stream.position).toBe(6n);
+    expect(streamFrom(9n).add(fetchedAt([], 9n), true)).toBe(false);
+  });
+
+  test('leaves out what aborted transactions wrote, interleaved ones and a key of zeros too', () => {
+    const stream = streamFrom(0n);
+    const zeros = Buffer.from([0, 0, 0, 0]);
+    const abort = (offset: bigint, producer: string): FetchedRecord =>
+      record(offset, { key: zeros, isControlRecord: true, batchContext: batch(offset, 0, producer, true) });
+    const of = (offset: bigint, producer: string, key: Buffer | null = null): FetchedRecord =>
+      record(offset, { key, batchContext: batch(offset, 0, producer, true) });
+    const messages = [
+      of(0n, 'a'),
+      of(1n, 'b'),
+      of(2n, 'a', zeros),
+      of(3n, 'a'),
+      abort(4n, 'a'),
+      of(5n, 'b'),
+      abort(6n, 'b'),
+      record(7n),
+    ];
+    stream.add(
+      fetchedAt(messages, 8n, [
+        { producerId: 'a', firstOffset: '0' },
+        { producerId: 'b', firstOffset: '1' },
+      ]),
+      false,
+    );
+    expect(offsets(stream)).toEqual(['7']);
+  });
+
+  test('keeps offsets beyond what a number holds', () => {
+    const big = 2n ** 53n + 3n;
+    const stream = streamFrom(big);
+    stream.add(fetchedAt([record(big)], big + 1n), false);
+    const out: { receipt: unknown }[] = [];
+    stream.take(1, out as never);
+    stream.settle(out[0]?.receipt as OffsetReceipt);
+    expect([stream.position, stream.settled]).toEqual([big + 1n, big + 1n]);
+  });
+
+  test('hands out no more than its span while the head is unsettled', () => {
+    const stream = streamFrom(0n);
+    stream.add(
+      fetchedAt(
+        Array.from({ length: 12_000 }, (_, at) => record(BigInt(at))),
+        12_000n,
+      ),
+      false,
+    );
+    const out: { receipt: unknown }[] = [];
+    stream.take(20_000, out as never);
+    expect(out).toHaveLength(10_000);
+    stream.settle(out[4_999]?.receipt as OffsetReceipt);
+    stream.take(20_000, out as never);
+    expect(out).toHaveLength(12_000);
+  });
+
+  test('ends before its end, and hands out nothing behind it', () => {
+    const stream = streamFrom(0n, 2n);
+    stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);
+    expect(offsets(stream)).toEqual(['0', '1']);
+    expect(stream.ended).toBe(true);
+  });
+});
+
+describe('commits', () => {
+  function committing(answer: () => Promise<boolean>) {
+    const sent: OffsetCommit[][] = [];
+    const stream = streamFrom(0n);
+    stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);
+    const out: { receipt: unknown }[] = [];
+    stream.take(3, out as never);
+    const commits = new Commits(
+      {
+        commit: async (gather) => {
+          const topics = gather();
+          if (topics.length > 0) sent.push([...topics]);
+          return answer();
+        },
+      },
+      () => [stream],
+    );
+    return { sent, stream, commits, receipts: out.map(({ receipt }) => receipt as OffsetReceipt) };
+  }
+  const sentOffsets = (sent: OffsetCommit[][]): (string | undefined)[] =>
+    sent.map(([one]) => one?.partitions[0]?.offset);
+
+  test('one request at a time, and what is settled meanwhile goes with the next', async () => {
+    let release: (() => void) | undefined;
+    const { sent, stream, commits, receipts } = committing(
+      () => new Promise((resolve) => (release = () => resolve(true))),
+    );
+    stream.settle(receipts[0] as OffsetReceipt);
+    const first = commits.flush();
+    await new Promise(setImmediate);
+    stream.settle(receipts[1] as OffsetReceipt);
+    const second = commits.flush();
+    stream.settle(receipts[2] as OffsetReceipt);
+    expect(sentOffsets(sent)).toEqual(['1']);
+    release?.();
+    await first;
+    await new Promise(setImmediate);
+    release?.();
+    await second;
+    expect(sentOffsets(sent)).toEqual(['1', '3']);
+  });
+
+  test('never lower than before, and nothing for a partition that was let go', async () => {
+    const { sent, stream, commits, receipts } = committing(() => Promise.resolve(true));
+    stream.settle(receipts[2] as OffsetReceipt);
+    await commits.flush();
+    stream.settle(receipts[0] as OffsetReceipt);
+    await commits.flush();
+    expect(sentOffsets(sent)).toEqual(['3']);
+    const gone = committing(() => Promise.resolve(true));
+    gone.stream.settle(gone.receipts[0] as OffsetReceipt);
+    gone.stream.owned = false;
+    await gone.commits.flush();
+    expect(gone.sent).toEqual([]);
+  });
+});
+
+describe('assignment', () => {
+  test('travels as Kafka encodes it', () => {
+    expect(decodeMember('m', encodeMember(['a', 'b'], [1, 3]))).toEqual({
+      id: 'm',
+      topics: ['a', 'b'],
+      claims: [1, 3],
+    });
+    const counts = new Map([
+      ['a', 3],
+      ['b', 2],
+    ]);
+    expect(decodeAssignment(encodeAssignment([0, 2], counts))).toEqual([0, 2]);
+    expect(decodeMember('m', encodeMember(['a'], []).subarray(0, -12)).claims).toEqual([]);
+  });
+
+  test('gives each partition to one member, and none that another still has', () => {
+    const topics = ['a'];
+    const alone = distribute([{ id: 'x', topics, claims: [] }], 6);
+    expect(alone.get('x')).toEqual([0, 1, 2, 3, 4, 5]);
+    const both = distribute(
+      [
+        { id: 'x', topics, claims: [0, 1, 2, 3, 4, 5] },
+        { id: 'y', topics, claims: [] },
+      ],
+      6,
+    );
+    expect(both.get('x')).toHaveLength(3);
+    expect(both.get('y')).toEqual([]);
+    const later = distribute(
+      [
+        { id: 'x', topics, claims: both.get('x') ?? [] },
+        { id: 'y', topics, claims: [] },
+      ],
+      6,
+    );
+    expect(later.get('x')).toEqual(both.get('x'));
+    expect([...(later.get('x') ?? []), ...(later.get('y') ?? [])].toSorted((a, b) => a - b)).toEqual([
+      0, 1, 2, 3, 4, 5,
+    ]);
+  });
+});
+
+test('a position speaks of partitions, in decimal offsets', () => {
+  expect([offsetIn({ 3: '5' }, 3), offsetIn({ 3: '5' }, 4)]).toEqual([5n, null]);
+  expect(() => offsetIn({ 3: '5-0' }, 3)).toThrow(/offset/);
+  expect(() => offsetIn({ x: '5' }, 3)).toThrow(/offset/);
+});
+
+describe('sending', () => {
+  const message = (key: string | null, body = 'x', partition: number | null = 0) => ({
+    id: 'i',
+    time: Date.now(),
+    key,
+    type: null,
+    source: null,
+    contentType: null,
+    headers: {},
+    control: null,
+    body: Buffer.from(body),
+    sendId: 'i',
+    partition,
+    delay: 0,
+  });
+  const leaders = [0, 1].map((partition) => ({ partition, leader: 1, replicas: 1 }));
+  const settings = { maxMessageBytes: 131_072 };
+  const refuse = (type: string, stored: 'no' | 'maybe'): SendResult => ({ error: typed(type), stored });
+
+  test('a refusal for size is looked for record by record, and only the culprit and its key are left', async () => {
+    const calls: number[] = [];
+    const produce: Produce = async (_, batches) => {
+      calls.push(...batches.map(({ records }) => records.length));
+      return batches.map(({ records }) =>
+        records.some(({ value }) => value.toString() === 'big') ? refuse('MESSAGE_TOO_LARGE', 'no') : { base: '4' },
+      );
+    };
+    const messages = [message('a'), message('b', 'big'), message('b'), message('c')];
+    const outcomes = await send(produce, 't', leaders, messages, settings, { turn: 0 });
+    expect(outcomes.map(({ status }) => status)).toEqual(['confirmed', 'rejected', 'skipped', 'confirmed']);
+    expect(calls).toEqual([4, 1, 1, 1]);
+  });
+
+  test('a batch keeps below the limit, and what follows an unknown one in its partition waits', async () => {
+    const calls: number[][] = [];
+    const produce: Produce = async (_, batches) => {
+      calls.push(batches.map(({ partition }) => partition));
+      return batches.map(({ partition }) => (partition === 0 ? refuse('REQUEST_TIMED_OUT', 'maybe') : { base: '0' }));
+    };
+    const large = 'x'.repeat(60_000);
+    const messages = [message('a', large), message('a', large), message('a', large), message('z', 'x', 1)];
+    const outcomes = await send(produce, 't', leaders, messages, settings, { turn: 0 });
+    expect(outcomes.map(({ status }) => status)).toEqual(['unknown', 'unknown', 'skipped', 'confirmed']);
+    expect(calls).toEqual([[0, 1]]);
+  });
+
+  test('messages without a key go to one partition a call, and each call to another', async () => {
+    const seen: number[][] = [];
+    const produce: Produce = async (_, batches) => {
+      seen.push(batches.map(({ partition }) => partition));
+      return batches.map(() => ({ base: '0' }));
+    };
+    const route = { turn: 0 };
+    for (let call = 0; call < 3; call++)
+      await send(produce, 't', leaders, [message(null, 'x', null), message(null, 'y', null)], settings, route);
+    expect(seen).toEqual([[1], [0], [1]]);
+  });
+});

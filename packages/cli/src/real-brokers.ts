@@ -34,7 +34,15 @@ export const REAL_BROKERS: readonly RealBroker[] = [
 export async function realTarget(broker: RealBroker, io: Io, required: boolean): Promise<Harness | MissingTarget> {
   const { name, variable, example } = broker;
   const url = io.env[variable];
-  if (name === 'redis') return redisTarget(variable, io, required);
+  const start = fromTestbed[name];
+  if (start !== undefined) {
+    try {
+      return await start(io);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : 'its testbed failed';
+      return { name, required, missing: `${name} can't be used (${variable}): ${why}` };
+    }
+  }
   if (url === undefined || url === '') {
     return { name, required, missing: `${variable} is not set; set it to the broker's address, such as ${example}` };
   }
@@ -46,17 +54,20 @@ export async function realTarget(broker: RealBroker, io: Io, required: boolean):
   }
 }
 
-/** From the testbed: the address given, else a container, else a server of this run's own. */
-async function redisTarget(variable: string, io: Io, required: boolean): Promise<Harness | MissingTarget> {
-  try {
+/**
+ * From the testbed: the address given, else a container, else a server of this run's own. Leases are short, or the suite
+ * would mostly wait for what a killed consumer held.
+ */
+const fromTestbed: Readonly<Record<string, (io: Io) => Promise<Harness | MissingTarget>>> = {
+  kafka: async ({ env }) => {
+    const { kafkaHarness } = await import('@waybill/conformance/harness/kafka');
+    return kafkaHarness({ start: { env }, adapter: { lease: '1500ms', timeout: '3s', metadataAge: '2s' } });
+  },
+  redis: async ({ env }) => {
     const { redisHarness } = await import('@waybill/conformance/harness/redis');
-    // A short lease, or the suite would mostly wait for what a killed consumer held.
-    return await redisHarness({ start: { env: io.env }, adapter: { lease: '2s' } });
-  } catch (error) {
-    const why = error instanceof Error ? error.message : 'its testbed failed';
-    return { name: 'redis', required, missing: `redis can't be used (${variable}): ${why}` };
-  }
-}
+    return redisHarness({ start: { env }, adapter: { lease: '2s' } });
+  },
+};
 
 /**
  * A broker at a given address. No fault is injected there and nothing is looked at from outside; cases that want either

@@ -1,0 +1,175 @@
+import { Buffer } from 'node:buffer';
+import type { Admin, AssignerProtocol, Cluster, ConfigResourceTypes, Kafka, Producer } from 'kafkajs';
+import { NotAble, type Spy } from '../target.ts';
+
+interface Client {
+  readonly kafka: Kafka;
+  readonly admin: Admin;
+  readonly protocol: typeof AssignerProtocol;
+  readonly topicType: ConfigResourceTypes.TOPIC;
+}
+
+/** A request that kafkajs' types leave out. */
+interface Leaver {
+  leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
+}
+
+/** A client of Kafka beside the adapter: what the harness looks at and changes. Connects when it is first needed. */
+export class KafkaOutside {
+  readonly #brokers: readonly string[];
+  #client: Promise<Client> | null = null;
+  #producer: Promise<Producer> | null = null;
+
+  /** @param address `host:port` of a plain listener. */
+  constructor(address: string) {
+    this.#brokers = [address];
+  }
+
+  async admin(): Promise<Admin> {
+    return (await this.#connected()).admin;
+  }
+
+  async answers(): Promise<boolean> {
+    try {
+      await (await this.admin()).describeCluster();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  async topics(): Promise<string[]> {
+    const all = await (await this.admin()).listTopics();
+    return all.filter((name) => !name.startsWith('__'));
+  }
+
+  /** The members of a group that have one of these partitions; without any, all members. */
+  async membersOf(groupId: string, partitions: readonly number[] = []): Promise<string[]> {
+    const { admin, protocol } = await this.#connected();
+    const { groups } = await admin.describeGroups([groupId]);
+    const wanted = new Set(partitions);
+    return (groups[0]?.members ?? [])
+      .filter(({ memberAssignment }) => {
+        const has = Object.values(protocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}).flat();
+        return wanted.size === 0 || has.some((partition) => wanted.has(partition));
+      })
+      .map(({ memberId }) => memberId);
+  }
+
+  /** Takes a member out of its group, as if its session had ended. */
+  async evict(groupId: string, memberId: string): Promise<void> {
+    const { kafka } = await this.#connected();
+    let cluster: Cluster | null = null;
+    kafka.consumer({
+      groupId: 'waybill-harness',
+      partitionAssigners: [
+        (assigner) => {
+          ({ cluster } = assigner);
+          return {
+            name: '',
+            version: 0,
+            assign: () => Promise.resolve([]),
+            protocol: () => ({ name: '', metadata: Buffer.alloc(0) }),
+          };
+        },
+      ],
+    });
+    const found = cluster as Cluster | null;
+    if (found === null) throw new NotAble('kafkajs did not hand out its cluster');
+    try {
+      await found.connect();
+      await found.refreshMetadata();
+      const coordinator = (await found.findGroupCoordinator({ groupId })) as unknown as Leaver;
+      await coordinator.leaveGroup({ groupId, memberId });
+    } finally {
+      await found.disconnect();
+    }
+  }
+
+  /** Lets a topic take nothing, since too few replicas are in sync; or as before. */
+  async starve(topics: readonly string[], on: boolean): Promise<void> {
+    const { admin, topicType } = await this.#connected();
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: topics.map((name) => ({ type: topicType, name })),
+    });
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: resources.map(({ resourceName, configEntries }) => ({
+        type: topicType,
+        name: resourceName,
+        configEntries: [
+          ...configEntries
+            .filter(({ configName }) => configName === 'retention.ms' || configName === 'max.message.bytes')
+            .map(({ configName, configValue }) => ({ name: configName, value: configValue })),
+          ...(on ? [{ name: 'min.insync.replicas', value: '2' }] : []),
+        ],
+      })),
+    });
+  }
+
+  spy(): Spy {
+    return {
+      objects: async (part) => (await this.topics()).filter((name) => name.includes(part)),
+      consumers: async (topic, group) => (await this.membersOf(`${topic}__${group}`)).length,
+      depth: async (topic, group) => {
+        const admin = await this.admin();
+        const ends = await admin.fetchTopicOffsets(topic);
+        const [committed] = await admin.fetchOffsets({ groupId: `${topic}__${group}`, topics: [topic] });
+        return ends.reduce((sum, { partition, high, low }) => {
+          const at = Number(committed?.partitions.find((one) => one.partition === partition)?.offset ?? -1);
+          return sum + Number(high) - (at < 0 ? Number(low) : at);
+        }, 0);
+      },
+      put: async (topic, { body, headers, key = null }) => {
+        if (!(await this.topics()).includes(topic)) throw new NotAble(`nobody has provisioned ${topic}`);
+        const values = Object.entries(headers).map(([name, value]) => [
+          name,
+          typeof value === 'string' ? value : Buffer.from(value),
+        ]);
+        const message = {
+          key,
+          value: Buffer.from(body),
+          headers: Object.fromEntries(values) as Record<string, string>,
+        };
+        const producer = await this.#sender();
+        await producer.send({ topic, messages: [message] });
+      },
+    };
+  }
+
+  async deleteAll(names: readonly string[]): Promise<void> {
+    if (names.length > 0) await (await this.admin()).deleteTopics({ topics: [...names] });
+  }
+
+  async close(): Promise<void> {
+    await (await this.#producer?.catch(() => null))?.disconnect();
+    await (await this.#client?.catch(() => null))?.admin.disconnect();
+  }
+
+  async #sender(): Promise<Producer> {
+    this.#producer ??= this.#connected().then(async ({ kafka }) => {
+      const producer = kafka.producer({ allowAutoTopicCreation: false });
+      await producer.connect();
+      return producer;
+    });
+    return this.#producer;
+  }
+
+  #connected(): Promise<Client> {
+    this.#client ??= (async () => {
+      // Its enumerations are no exports that can be seen from here but by way of the default.
+      const { default: kafkajs } = (await import('kafkajs')) as unknown as { default: typeof import('kafkajs') };
+      const { Kafka: KafkaClient, AssignerProtocol: protocol, ConfigResourceTypes: types } = kafkajs;
+      const kafka = new KafkaClient({
+        clientId: 'waybill-harness',
+        brokers: [...this.#brokers],
+        logCreator: () => () => undefined,
+      });
+      const admin = kafka.admin();
+      await admin.connect();
+      return { kafka, admin, protocol, topicType: types.TOPIC };
+    })();
+    return this.#client;
+  }
+}

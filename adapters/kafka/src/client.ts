@@ -46,7 +46,7 @@ export interface OutgoingRecord {
   readonly headers: Readonly<Record<string, string | Buffer>>;
 }
 
-export interface GroupDescription {
+interface GroupDescription {
   readonly state: string;
   readonly members: readonly { readonly memberId: string; readonly clientId: string; readonly clientHost: string }[];
 }

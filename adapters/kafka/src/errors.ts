@@ -45,9 +45,6 @@ export function typeOf(error: unknown): string {
   return '';
 }
 
-/** Whether the request may have reached the broker though nobody knows what came of it. */
-export const isLost = (error: unknown): boolean => classify(error) === 'disconnected';
-
 /** The code of anything that this adapter throws. */
 export function classify(error: unknown): ErrorCode {
   if (WaybillError.is(error)) return error.code;

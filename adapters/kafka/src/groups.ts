@@ -25,12 +25,7 @@ export async function committedOffsets(connection: Connection, groupId: string, 
 }
 
 /** Commits for a group that nobody is in. @throws the client's UNKNOWN_MEMBER_ID when somebody is */
-export async function commitFor(
-  connection: Connection,
-  groupId: string,
-  topic: string,
-  offsets: Offsets,
-): Promise<void> {
+async function commitFor(connection: Connection, groupId: string, topic: string, offsets: Offsets): Promise<void> {
   if (offsets.size === 0) return;
   const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }));
   const topics = [{ topic, partitions }];

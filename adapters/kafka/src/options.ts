@@ -51,7 +51,7 @@ export interface KafkaOptions {
 }
 
 const mechanisms = ['plain', 'scram-sha-256', 'scram-sha-512'] as const;
-export type SaslMechanism = (typeof mechanisms)[number];
+type SaslMechanism = (typeof mechanisms)[number];
 
 /** Options, checked and complete. Times in ms. */
 export interface Settings {

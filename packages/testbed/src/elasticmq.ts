@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { join } from 'node:path';
 import { maskUrl, parseBrokerUrl } from '@waybill/core/adapter';
-import type { Jars } from './jars.ts';
+import { jarsOf } from './jars.ts';
 import { java } from './kit.ts';
 import { textOf } from './readiness.ts';
 import type { Crate, Ground, Launch, Place, Plan, Recipe, Visit } from './recipe.ts';
@@ -30,6 +30,11 @@ type SqsName = 'sqs' | 'sqs-fifo';
 /** Milliseconds for one answer. */
 const patience = 5_000;
 const version = '1.7.1';
+const jars = jarsOf({
+  folder: `elasticmq-${version}`,
+  artefacts: [`org.elasticmq:elasticmq-server_2.13:${version}`],
+  without: [],
+});
 const insideContainer = { port: 9324, file: '/opt/elasticmq.conf' };
 const noUsers = 'ElasticMQ asks nobody who they are';
 
@@ -38,12 +43,8 @@ export function elasticmq(name: SqsName): Recipe<SqsStart, SqsExtras> {
   return {
     name,
     kind: 'emulator',
-    tools: [java],
-    jars: (): Jars => ({
-      folder: `elasticmq-${version}`,
-      artefacts: [`org.elasticmq:elasticmq-server_2.13:${version}`],
-      without: [],
-    }),
+    tools: () => [java],
+    stock: () => jars,
     image: `softwaremill/elasticmq:${version}`,
     ports: () => 1,
     plan: (options, [port = 0]) => new ElasticmqPlan(name, options, port),
@@ -65,14 +66,14 @@ class ElasticmqPlan implements Plan<SqsExtras> {
     this.#port = port;
   }
 
-  async launch({ folder, program, jars }: Ground): Promise<Launch> {
+  async launch({ folder, program, stock }: Ground): Promise<Launch> {
     const config = join(folder, 'elasticmq.conf');
     const log = join(folder, 'logback.xml');
     await writeFile(config, this.#settings('127.0.0.1', this.#port, folder));
     await writeFile(log, logging);
     const machine = ['-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
     const files = [`-Dlogback.configurationFile=${log}`, `-Dconfig.file=${config}`];
-    return { program, args: [...machine, ...files, '-cp', join(jars, '*'), 'org.elasticmq.server.Main'] };
+    return { program, args: [...machine, ...files, '-cp', join(stock, '*'), 'org.elasticmq.server.Main'] };
   }
 
   get crate(): Crate {

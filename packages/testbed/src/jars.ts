@@ -1,19 +1,16 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { cacheFolder } from './cache-folder.ts';
-import { withLock } from './lock-file.ts';
-import type { Environment } from './program.ts';
 import { textOf } from './readiness.ts';
+import type { Stock } from './stock.ts';
 
 /** `group:name:version`, as Maven names an artefact. */
 type Artefact = `${string}:${string}:${string}`;
 
 /** What a broker in Java is made of. */
 export interface Jars {
-  /** Of the folder in the cache: name and version of the broker. */
+  /** Name and version of the broker. */
   readonly folder: string;
   readonly artefacts: readonly Artefact[];
   /** Dependencies to do without: `group:name`. */
@@ -24,40 +21,26 @@ const run = promisify(execFile);
 const plugin = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1';
 const limit = { timeout: 600_000, maxBuffer: 16 * 1024 * 1024 };
 
-/** Where they are when they have been fetched. */
-export function jarsFolder({ folder }: Jars, env: Environment): string {
-  return join(cacheFolder(env), folder);
-}
-
-/** Whether they have been fetched: the folder gets its name when it is complete. */
-export function hasJars(jars: Jars, env: Environment): boolean {
-  return existsSync(jarsFolder(jars, env));
-}
-
-/**
- * Fetches them by Maven, as the user has set it up, with all that they depend on. Null when they are there, else why
- * not. It asks nobody: call it only when the user has.
- */
-export async function fetchJars(jars: Jars, mvn: string, env: Environment): Promise<string | null> {
-  const folder = jarsFolder(jars, env);
-  return withLock(`${folder}.lock`, async () => {
-    if (hasJars(jars, env)) return null; // another process has fetched them meanwhile
-    await mkdir(cacheFolder(env), { recursive: true });
-    const work = await mkdtemp(`${folder}.`);
-    try {
-      await writeFile(join(work, 'pom.xml'), pomOf(jars));
-      const goal = [`${plugin}:copy-dependencies`, '-DincludeScope=runtime', `-DoutputDirectory=${join(work, 'lib')}`];
-      await run(mvn, ['-q', '-B', '-ntp', '-f', join(work, 'pom.xml'), ...goal], { ...limit, env: { ...env } });
-      await rename(join(work, 'lib'), folder);
-      return null;
-    } catch (error) {
-      const { stdout = '' } = error as { stdout?: string };
-      const said = stdout.split('\n').find((line) => line.startsWith('[ERROR]'));
-      return `mvn could not fetch ${jars.folder}: ${said ?? textOf(error)}`;
-    } finally {
-      await rm(work, { recursive: true, force: true });
-    }
-  });
+/** Jars, and all that they depend on, by Maven as the user has set it up. */
+export function jarsOf(jars: Jars): Stock {
+  return {
+    folder: jars.folder,
+    tool: { program: 'mvn', debian: 'maven' },
+    fetch: async (into, mvn, env) => {
+      const list = join(into, 'pom.xml');
+      try {
+        await writeFile(list, pomOf(jars));
+        const goal = [`${plugin}:copy-dependencies`, '-DincludeScope=runtime', `-DoutputDirectory=${into}`];
+        await run(mvn, ['-q', '-B', '-ntp', '-f', list, ...goal], { ...limit, env: { ...env } });
+        await rm(list);
+        return null;
+      } catch (error) {
+        const { stdout = '' } = error as { stdout?: string };
+        const said = stdout.split('\n').find((line) => line.startsWith('[ERROR]'));
+        return `mvn could not fetch ${jars.folder}: ${said ?? textOf(error)}`;
+      }
+    },
+  };
 }
 
 /** A list of what to fetch, in Maven's form. */

@@ -1,14 +1,15 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { Jars } from './jars.ts';
+import { jarsOf } from './jars.ts';
+import type { Stock } from './stock.ts';
 
 const run = promisify(execFile);
 const logger = '2.25.4';
 
 /** A broker, and a logger, without which it prints nothing. */
-export function kafkaJars(version: string): Jars {
-  return {
+export function kafkaJars(version: string): Stock {
+  return jarsOf({
     folder: `kafka-${version}`,
     artefacts: [
       `org.apache.kafka:kafka_2.13:${version}`,
@@ -17,7 +18,7 @@ export function kafkaJars(version: string): Jars {
       `org.apache.logging.log4j:log4j-api:${logger}`,
     ],
     without: ['org.apache.kafka:kafka-tools-api'], // 4.4.0 names it and Maven does not have it; a broker runs without
-  };
+  });
 }
 
 export const kafkaLogging = `<?xml version="1.0" encoding="UTF-8"?>

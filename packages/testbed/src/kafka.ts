@@ -67,8 +67,8 @@ const owner = 'waybill';
 export const kafka: Recipe<KafkaStart, KafkaExtras> = {
   name: 'kafka',
   kind: 'real',
-  tools: [java],
-  jars: ({ version = defaultVersion }) => kafkaJars(version),
+  tools: () => [java],
+  stock: ({ version = defaultVersion }) => kafkaJars(version),
   image: `apache/kafka:${defaultVersion}`,
   ports: (options) => (isSecured(options) ? 3 : 2 * (options.nodes ?? 1)),
   plan: (options, ports) => new KafkaPlan(options, ports),
@@ -117,7 +117,7 @@ class KafkaPlan implements Plan<KafkaExtras> {
     };
   }
 
-  async launch({ folder: root, program, jars, node }: Ground): Promise<Launch> {
+  async launch({ folder: root, program, stock: jars, node }: Ground): Promise<Launch> {
     const { tls = false } = this.#options;
     const folder = this.#nodes.length === 1 ? root : join(root, `node-${node + 1}`);
     await mkdir(folder, { recursive: true });

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
-import { cacheFolder } from './cache-folder.ts';
 import { installCommand, installDebian } from './debian.ts';
-import { fetchJars, hasJars, type Jars, jarsFolder } from './jars.ts';
 import { withLock } from './lock-file.ts';
 import { variable } from './not-run.ts';
 import { type Environment, findProgram } from './program.ts';
 import type { Recipe } from './recipe.ts';
 import type { StartOptions } from './running-broker.ts';
+import { cacheFolder, fetchStock, hasStock, type Stock, stockFolder } from './stock.ts';
 
 /** A program that a broker needs, and the Debian package that brings it. */
 export interface Tool {
@@ -15,19 +14,17 @@ export interface Tool {
   readonly debian: string;
 }
 
-/** Java is there, or comes from Debian; jars come by this. */
-const maven: Tool = { program: 'mvn', debian: 'maven' };
 export const java: Tool = { program: 'java', debian: 'default-jre-headless' };
 
 /** What there is to start a process with. */
 export interface Kit {
   /** The recipe's first tool. */
   readonly program: string;
-  /** The folder of its jars; empty for a broker without. */
-  readonly jars: string;
+  /** The folder of its stock; empty for a broker without. */
+  readonly stock: string;
 }
 
-type AnyRecipe<Options extends StartOptions> = Pick<Recipe<Options, object>, 'name' | 'tools' | 'jars'>;
+type AnyRecipe<Options extends StartOptions> = Pick<Recipe<Options, object>, 'name' | 'tools' | 'stock'>;
 
 /**
  * What a process of this broker needs; installed first with WAYBILL_INSTALL=1, or where `install` says so. Else why it
@@ -39,36 +36,37 @@ export async function findKit<O extends StartOptions>(
   env: Environment,
   install: boolean = env['WAYBILL_INSTALL'] === '1',
 ): Promise<Kit | string> {
-  const [first, ...others] = recipe.tools;
+  const tools = recipe.tools(options);
+  const [first, ...others] = tools;
   const given = env[variable(recipe.name, 'PROGRAM')];
   const program = given ?? first?.program ?? '';
-  const jars = recipe.jars?.(options) ?? null;
+  const stock = recipe.stock?.(options) ?? null;
   if (given !== undefined && findProgram(given, env) === null) return `there is no program ${given}`;
-  const missing = missingTools(given === undefined ? recipe.tools : others, jars, env);
+  const missing = missingTools(given === undefined ? tools : others, stock, env);
   if (missing.length > 0) {
     const refused = install ? await installTools(missing, env) : absence(missing);
     if (refused !== null) return refused;
   }
-  if (jars !== null && !hasJars(jars, env)) {
-    const mvn = findProgram(maven.program, env) ?? '';
-    const refused = install ? await fetchJars(jars, mvn, env) : `${jars.folder} was not fetched yet`;
+  if (stock !== null && !hasStock(stock, env)) {
+    const tool = findProgram(stock.tool.program, env) ?? '';
+    const refused = install ? await fetchStock(stock, tool, env) : `${stock.folder} was not fetched yet`;
     if (refused !== null) return refused;
   }
-  return { program: findProgram(program, env) ?? program, jars: jars === null ? '' : jarsFolder(jars, env) };
+  return { program: findProgram(program, env) ?? program, stock: stock === null ? '' : stockFolder(stock, env) };
 }
 
 /** What to do for it, in one line. */
 export function kitRemedy<O extends StartOptions>(recipe: AnyRecipe<O>, options: O, env: Environment): string {
-  const jars = recipe.jars?.(options) ?? null;
-  const missing = missingTools(recipe.tools, jars, env);
+  const stock = recipe.stock?.(options) ?? null;
+  const missing = missingTools(recipe.tools(options), stock, env);
   // Nothing is missing where a program of the user's own did not start.
-  const packages = packagesOf(missing.length === 0 && jars === null ? recipe.tools : missing);
-  const fetched = jars === null || hasJars(jars, env);
+  const packages = packagesOf(missing.length === 0 && stock === null ? recipe.tools(options) : missing);
+  const fetched = stock === null || hasStock(stock, env);
   if (packages.length === 0 && fetched) return 'look at its last lines';
   const command = fetched ? installCommand(packages) : `waybill broker install ${recipe.name}`;
   if (env['WAYBILL_INSTALL'] === '1') return `type: ${command}`;
   const parts = packages.length === 0 ? [] : [`${packages.join(', ')} installed (as root)`];
-  if (!fetched) parts.push(`${jars.folder} fetched by mvn`);
+  if (!fetched) parts.push(`${stock.folder} fetched by ${stock.tool.program}`);
   return `set WAYBILL_INSTALL=1 to have ${parts.join(' and ')}, or type: ${command}`;
 }
 
@@ -84,8 +82,8 @@ function installTools(tools: readonly Tool[], env: Environment): Promise<string 
   });
 }
 
-function missingTools(tools: readonly Tool[], jars: Jars | null, env: Environment): readonly Tool[] {
-  const needed = jars === null || hasJars(jars, env) ? tools : [...tools, maven];
+function missingTools(tools: readonly Tool[], stock: Stock | null, env: Environment): readonly Tool[] {
+  const needed = stock === null || hasStock(stock, env) ? tools : [...tools, stock.tool];
   return notFound(needed, env);
 }
 

@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { greetAmqp } from './amqp-greeting.ts';
 import { type Certificates, makeCertificates } from './certificates.ts';
 import { callManagement, type ManagementAddress } from './rabbitmq-management.ts';
+import { argumentsInTree, debianTree } from './debian-tree.ts';
 import { nodeEnvironment, nodeSettings, plugins } from './rabbitmq-node.ts';
 import { RabbitmqVisit } from './rabbitmq-visit.ts';
 import { until } from './readiness.ts';
@@ -13,6 +14,8 @@ import type { Crate, Ground, Launch, Place, Plan, Recipe } from './recipe.ts';
 import { type Ability, type RunningBroker, type StartOptions, TestbedError } from './running-broker.ts';
 
 export interface RabbitmqStart extends StartOptions {
+  /** The one of Debian 13's packages, beside this machine's own: needs root. Processes only. Default: what is installed. */
+  readonly version?: '4.0';
   /** TLS on its port, and no plain one; with `mutual` clients must show a certificate. Processes only. Default false. */
   readonly tls?: boolean | 'mutual';
   /** Lines of `rabbitmq.conf`, behind the testbed's. */
@@ -46,6 +49,9 @@ export interface RabbitmqExtras {
 export type RabbitmqBroker = RunningBroker & RabbitmqExtras;
 
 const run = promisify(execFile);
+/** Not what is on the PATH: that one changes to a user and to folders of its own. */
+const server = { program: '/usr/lib/rabbitmq/bin/rabbitmq-server', debian: 'rabbitmq-server' };
+const trixie = debianTree('trixie', ['rabbitmq-server']);
 const owner = 'waybill';
 /** Milliseconds for an answer. */
 const patience = 10_000;
@@ -55,12 +61,12 @@ const inside = { client: 5672, management: 15_672, settings: '/etc/rabbitmq/conf
 export const rabbitmq: Recipe<RabbitmqStart, RabbitmqExtras> = {
   name: 'rabbitmq',
   kind: 'real',
-  // Not what is on the PATH: that one changes to a user and to folders of its own.
-  tools: [
-    { program: '/usr/lib/rabbitmq/bin/rabbitmq-server', debian: 'rabbitmq-server' },
+  tools: ({ version }) => [
+    version === undefined ? server : { program: 'unshare', debian: 'util-linux' },
     { program: 'epmd', debian: 'erlang-base' },
     { program: 'erl_call', debian: 'erlang-base' },
   ],
+  stock: ({ version }) => (version === undefined ? null : trixie),
   image: 'rabbitmq:4.1-management',
   ports: () => 4,
   plan: (options, ports) => new RabbitmqPlan(options, ports),
@@ -81,7 +87,9 @@ class RabbitmqPlan implements Plan<RabbitmqExtras> {
   #folder: string | null = null;
 
   constructor(options: RabbitmqStart, [client = 0, names = 0, distribution = 0, management = 0]: readonly number[]) {
-    const { tls = false } = options;
+    const { tls = false, version } = options;
+    if (version !== undefined && version !== '4.0')
+      throw new TestbedError(`rabbitmq: version is '${String(version)}'; allowed: '4.0'`);
     if (tls !== true && tls !== false && tls !== 'mutual')
       throw new TestbedError(`rabbitmq: tls is '${String(tls)}'; allowed: true, false, 'mutual'`);
     this.#options = options;
@@ -91,8 +99,8 @@ class RabbitmqPlan implements Plan<RabbitmqExtras> {
     this.#management = management;
   }
 
-  async launch({ folder, program }: Ground): Promise<Launch> {
-    const { tls = false } = this.#options;
+  async launch({ folder, program, stock }: Ground): Promise<Launch> {
+    const { tls = false, version } = this.#options;
     if (tls !== false) this.#tls ??= await makeCertificates(folder);
     this.#folder = folder;
     const settings = join(folder, 'rabbitmq.conf');
@@ -104,15 +112,16 @@ class RabbitmqPlan implements Plan<RabbitmqExtras> {
     const [names, distribution] = [this.#names, this.#distribution];
     return {
       program,
-      args: [],
-      env: nodeEnvironment({ folder, names, distribution }),
+      args: version === undefined ? [] : argumentsInTree(stock, folder, server.program),
+      env: nodeEnvironment({ folder: this.#inner(folder), names, distribution }),
       // Else the node starts one that outlives it.
       companion: { program: 'epmd', args: ['-port', String(names), '-address', '127.0.0.1'] },
     };
   }
 
   get crate(): Crate | string {
-    if ((this.#options.tls ?? false) !== false) return 'TLS is offered in a process of our own only';
+    if ((this.#options.tls ?? false) !== false || this.#options.version !== undefined)
+      return 'TLS and the choice of a version are offered in a process of our own only';
     const settings = this.#settings('0.0.0.0', inside.client, inside.management);
     return {
       ports: [
@@ -207,6 +216,11 @@ class RabbitmqPlan implements Plan<RabbitmqExtras> {
     return stdout;
   }
 
+  /** The folder as the broker sees it. */
+  #inner(folder: string): string {
+    return this.#options.version === undefined ? folder : '/mnt';
+  }
+
   #manager({ host }: Place): ManagementAddress {
     return { host, port: this.#management, user: owner, password: this.#password };
   }
@@ -219,7 +233,7 @@ class RabbitmqPlan implements Plan<RabbitmqExtras> {
 
   #settings(bind: string, client: number, management: number): string {
     const { tls = false, settings = {} } = this.#options;
-    const folderOfKeys = tls === false ? null : this.#folder;
+    const folderOfKeys = tls === false || this.#folder === null ? null : this.#inner(this.#folder);
     const user = { name: owner, password: this.#password };
     return nodeSettings({ bind, client, management, user, folderOfKeys, mutual: tls === 'mutual', settings });
   }

@@ -1,8 +1,8 @@
 import type { Ability, AbilityName, RunningBroker, StartOptions } from './running-broker.ts';
 import type { HostNode } from './host.ts';
-import type { Jars } from './jars.ts';
 import type { Tool } from './kit.ts';
 import type { Translate } from './proxy-pair.ts';
+import type { Stock } from './stock.ts';
 
 /** Where a broker, or a proxy of it, is reached. */
 export interface Place {
@@ -58,8 +58,8 @@ export interface Ground {
   readonly folder: string;
   /** The recipe's first tool. */
   readonly program: string;
-  /** The folder of its jars; empty for a broker without. */
-  readonly jars: string;
+  /** The folder of its stock; empty for a broker without. */
+  readonly stock: string;
 }
 
 /** How a container is started. */
@@ -91,9 +91,9 @@ export interface Recipe<Options extends StartOptions, Extras extends object> {
   readonly name: string;
   readonly kind: 'real' | 'emulator';
   /** What a process needs of this machine. The first one is run. */
-  readonly tools: readonly Tool[];
-  /** What it is made of, where it is written in Java. */
-  jars?(options: Options): Jars;
+  tools(options: Options): readonly Tool[];
+  /** What it is made of beside. */
+  stock?(options: Options): Stock | null;
   readonly image: string;
   /** How many ports it listens on. All are chosen before its first start; the first is the broker's own. */
   ports(options: Options): number;

@@ -37,7 +37,7 @@ const insideContainer = { port: 6379, file: '/waybill/redis.conf', data: '/data'
 export const redis: Recipe<RedisStart, RedisExtras> = {
   name: 'redis',
   kind: 'real',
-  tools: [{ program: 'redis-server', debian: 'redis-server' }],
+  tools: () => [{ program: 'redis-server', debian: 'redis-server' }],
   image: 'redis:7.4',
   ports: () => 1,
   plan: (options, [port = 0]) => new RedisPlan(options, port),

@@ -94,7 +94,7 @@ function recipeOf<N extends BrokerName>(name: N): Recipe<Brokers[N]['options'], 
 export async function installBroker(name: BrokerName, env: Environment = process.env): Promise<string> {
   const kit = await findKit(recipeOf(name), {}, env, true);
   if (typeof kit === 'string') throw new TestbedError(kit);
-  return kit.jars === '' ? kit.program : kit.jars;
+  return kit.stock === '' ? kit.program : kit.stock;
 }
 
 function waysOf(from: Way | undefined, env: Environment): readonly Way[] {

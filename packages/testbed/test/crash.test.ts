@@ -6,21 +6,27 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
+import { withBroker } from './own-broker.ts';
 import { withRedis } from './redis-server.ts';
 
 type Program = ChildProcessByStdio<Writable, Readable, null>;
 
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 
-async function forgetful(
-  ...args: string[]
-): Promise<{ program: Program; pid: number; folder: string; started: number | null }> {
+/** Starts the program, and waits for its broker. */
+async function start(args: readonly string[]): Promise<{ program: Program; url: string; started: number | null }> {
   const path = fileURLToPath(new URL('./forgetful.ts', import.meta.url));
   const program = spawn(process.execPath, ['--conditions=waybill-source', '--import', tsx, path, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const [line] = (await once(createInterface(program.stdout), 'line')) as [string];
-  const { url, started } = JSON.parse(line) as { url: string; started: number | null };
+  return { program, ...(JSON.parse(line) as { url: string; started: number | null }) };
+}
+
+async function forgetful(
+  ...args: string[]
+): Promise<{ program: Program; pid: number; folder: string; started: number | null }> {
+  const { program, url, started } = await start(args);
   // Looked up from outside: a Redis that is stopped does not say its pid.
   const pid = serverAt(new URL(url).port);
   if (pid === null) throw new Error('no process listens on its port');
@@ -77,4 +83,32 @@ if (existsSync('/proc/self/stat'))
       await expect.poll(left, { timeout: 10_000, interval: 50 }).toEqual([false, false, 0]);
       if (started !== null) process.kill(started, 'SIGKILL');
     });
+  });
+
+/** Every process that it has started and that is there, with the folder that the watchdog among them guards. */
+function childrenOf(parent: number): { pids: string[]; folder: string } {
+  const of = (pid: string): string | undefined => {
+    try {
+      return /^\d+ \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
+    } catch {
+      return undefined; // it has just ended
+    }
+  };
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && of(name) === String(parent));
+  const dog = pids.find((pid) => commandOf(pid).includes('waybill-watchdog')) ?? '';
+  return { pids, folder: commandOf(dog).split('\0').at(-2) ?? '' };
+}
+
+if (existsSync('/proc/self/stat'))
+  await withBroker('rabbitmq', {}, () => {
+    test('kill -9 leaves nothing of a broker that is several processes', async () => {
+      const { program } = await start(['--rabbitmq']);
+      const { pids, folder } = childrenOf(program.pid ?? 0);
+      const commands = pids.map(commandOf).join('\n');
+      expect(commands).toMatch(/beam/);
+      expect(commands).toMatch(/epmd/);
+      program.kill('SIGKILL');
+      const left = (): unknown[] => [pids.filter((pid) => commandOf(pid) !== ''), existsSync(folder)];
+      await expect.poll(left, { timeout: 10_000, interval: 50 }).toEqual([[], false]);
+    }, 90_000);
   });

@@ -2,14 +2,15 @@ import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { fetchJars, hasJars, type Jars, jarsFolder } from '../src/jars.ts';
+import { jarsOf } from '../src/jars.ts';
 import { withLock } from '../src/lock-file.ts';
+import { fetchStock, hasStock, stockFolder } from '../src/stock.ts';
 
 let home: string;
 beforeEach(() => (home = mkdtempSync(join(tmpdir(), 'wb-test-'))));
 afterEach(() => rmSync(home, { recursive: true }));
 
-const jars: Jars = { folder: 'thing-1.0', artefacts: ['org.thing:server:1.0'], without: ['org.thing:tools'] };
+const jars = jarsOf({ folder: 'thing-1.0', artefacts: ['org.thing:server:1.0'], without: ['org.thing:tools'] });
 
 /** A mvn that notes how it was called and what is in the list it was given. */
 function mvn(then: string): string {
@@ -27,10 +28,10 @@ ${then}
 test('fetched once, by however many at a time; the list says what, and what not', async () => {
   const env = { HOME: home, PATH: process.env['PATH'] };
   const program = mvn('mkdir -p "$to"; sleep 0.2; touch "$to/thing.jar"');
-  expect(hasJars(jars, env)).toBe(false);
-  const answers = await Promise.all([1, 2, 3].map(() => fetchJars(jars, program, env)));
+  expect(hasStock(jars, env)).toBe(false);
+  const answers = await Promise.all([1, 2, 3].map(() => fetchStock(jars, program, env)));
   expect(answers).toEqual([null, null, null]);
-  expect(readdirSync(jarsFolder(jars, env))).toEqual(['thing.jar']);
+  expect(readdirSync(stockFolder(jars, env))).toEqual(['thing.jar']);
   expect(readFileSync(join(home, 'calls'), 'utf8').trim().split('\n')).toHaveLength(1);
   expect(readFileSync(join(home, 'list'), 'utf8')).toContain(
     '<groupId>org.thing</groupId><artifactId>server</artifactId><version>1.0</version><exclusions><exclusion>' +
@@ -42,7 +43,7 @@ test('fetched once, by however many at a time; the list says what, and what not'
 test('a failure says what mvn said, and leaves nothing', async () => {
   const env = { HOME: home, PATH: process.env['PATH'] };
   const program = mvn('mkdir -p "$to"; echo "[ERROR] Could not resolve dependencies"; exit 1');
-  expect(await fetchJars(jars, program, env)).toBe(
+  expect(await fetchStock(jars, program, env)).toBe(
     'mvn could not fetch thing-1.0: [ERROR] Could not resolve dependencies',
   );
   expect(readdirSync(join(home, '.cache', 'waybill'))).toEqual([]);

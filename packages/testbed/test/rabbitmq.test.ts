@@ -92,6 +92,19 @@ await withBroker('rabbitmq', {}, (rabbitmq) => {
   });
 });
 
+if (process.env['WAYBILL_SUITE'] === 'full')
+  await withBroker('rabbitmq', { version: '4.0', tls: 'mutual' }, (rabbitmq) => {
+    test('4.0, of another Debian: kill, restart, alarm; no mount is left', async () => {
+      expect(rabbitmq.version).toMatch(/^4\.0\./);
+      await rabbitmq.api('PUT', '/api/queues/%2F/kept', { durable: true, arguments: {} });
+      await rabbitmq.alarm('memory', true);
+      await rabbitmq.restart({ how: 'kill' });
+      expect(await rabbitmq.evaluate('rabbit_alarm get_alarms []')).toBe('[]');
+      expect(await rabbitmq.api('GET', '/api/queues')).toMatchObject([{ name: 'kept' }]);
+      expect(readFileSync('/proc/mounts', 'utf8')).not.toContain('trixie');
+    });
+  });
+
 test('wrong options', async () => {
   const options = { tls: 'yes' as 'mutual', from: 'process' as const };
   await expect(requireBroker('rabbitmq', options)).rejects.toThrow(

@@ -1,5 +1,6 @@
 import { loadConfig, type ResolvedBroker, type ResolvedConfig } from '@waybill/core';
 import { maskUrl } from '@waybill/core/adapter';
+import { BROKER_NAMES } from '@waybill/testbed';
 import { type Diagnosis, diagnose, type NeedDiagnosis } from './doctor.ts';
 import { escapeLines, escapeText } from './escape-text.ts';
 import type { ExitCode } from './exit-code.ts';
@@ -62,6 +63,8 @@ function render(config: Record<string, unknown>, { brokers, places }: Diagnosis)
     lines.push(
       `  ${escapeText(name)} (${escapeText(adapter ?? 'no adapter')}): ${state}${error === null ? '' : `: ${escapeText(error)}`}`,
     );
+    const own = BROKER_NAMES.find((one) => one === adapter);
+    if (!reachable && own !== undefined) lines.push(`    to have one of your own: waybill broker start ${own}`);
     lines.push(
       ...columns(Object.entries(facts ?? {}).map(([key, value]) => [escapeText(key), escapeText(String(value))])),
     );

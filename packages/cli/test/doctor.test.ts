@@ -45,6 +45,11 @@ test('--json: the diagnosis and nothing else on standard output', async () => {
   });
 });
 
+test('a broker that does not answer: exit 3, why, and how to have one', async () => {
+  expect(await run(['doctor'], io({ WAYBILL_URL: 'redis://127.0.0.1:1' }))).toBe(3);
+  expect(out).toMatch(/main \(redis\): ✗ not reachable: .+\n +to have one of your own: waybill broker start redis\n/);
+});
+
 test('a refused need: exit 1 and the reason', async () => {
   const config = { brokers: { main: 'memory:' }, subscriptions: { 'orders/a': { deadLetter: 'key' } } };
   await writeFile(join(cwd, 'c.json'), JSON.stringify(config));

@@ -8,7 +8,7 @@ export interface StartOptions {
   readonly from?: Way;
   /** Variables instead of those of this process. */
   readonly env?: Environment;
-  /** Milliseconds until it must be ready. Default 60,000. */
+  /** Milliseconds until it must be ready. Default 120,000. */
   readonly deadline?: number;
   /** A port of 127.0.0.1. Default: a free one. */
   readonly port?: number;

@@ -23,7 +23,7 @@ export interface Start<Options extends StartOptions, Extras extends object> {
 /** A handle, or the reason why not. */
 type Answer<Extras> = (Handle & Extras) | string;
 
-const deadlines = { ready: 60_000, address: 5_000, image: 180_000 };
+const deadlines = { ready: 120_000, address: 5_000, image: 180_000 };
 /** Options that say nothing about the broker itself. */
 const common = ['from', 'env', 'deadline'];
 /** A free port may be taken by another before the broker has it. */

@@ -157,9 +157,10 @@ export class Attachment {
     return !held.lost;
   }
 
-  /** Forgets the watermarks of partitions that have gone: receipts of an old life must never be sent. */
-  forget(partitions: readonly number[]): void {
-    for (const [name, source] of this.#sources) if (partitions.includes(source.partition)) this.#sources.delete(name);
+  /** Forgets the watermarks of partitions that have gone, or of all: receipts of an old life must never be sent. */
+  forget(partitions?: readonly number[]): void {
+    for (const [name, source] of this.#sources)
+      if (partitions === undefined || partitions.includes(source.partition)) this.#sources.delete(name);
   }
 
   /** The end of this life. Everything still held is lost. */
@@ -246,7 +247,8 @@ export class Attachment {
     }
     for (let index = 0; index < batch.length; index++) {
       const held = batch[index] as Held;
-      const lost = held.slot < 0 && results[index] === 'lost';
+      // A commit under a group's rules may be refused because its partition has gone, and then it was lost meanwhile.
+      const lost = held.slot < 0 ? results[index] === 'lost' : held.lost;
       this.#acked(held, !lost);
     }
     this.#owner.freed();

@@ -115,6 +115,7 @@ export class Consumer {
       throw new WaybillError('unavailable', `seek of '${this.#what}': it is not subscribed at present`);
     await attachment.flush();
     attachment.lose(() => true);
+    attachment.forget();
     try {
       await attachment.subscription.seek?.(to);
     } catch (error) {

@@ -102,3 +102,29 @@ test('a process that wakes up after its lease owns nothing, though no timer has 
   expect(lost).toEqual(['m1']);
   expect(held.signal.aborted).toBe(true);
 });
+
+test('cumulative: what was lost while its commit was under way is not settled, so nothing runs for it (D4)', async () => {
+  const { attachment, hold } = rig('cumulative');
+  const held = hold(1);
+  const settled: boolean[] = [];
+  held.onAcked = (ok) => settled.push(ok);
+  Object.assign(attachment.subscription, {
+    ack: async () => {
+      attachment.lose(() => true);
+      return ['lost'];
+    },
+  });
+  attachment.ack(held);
+  await microtasks(50);
+  expect(settled).toEqual([false]);
+});
+
+test('cumulative: after a seek the watermark begins anew, or what was lost would hold it for ever', async () => {
+  const { attachment, calls, hold } = rig('cumulative');
+  hold(1);
+  attachment.lose(() => true);
+  attachment.forget();
+  attachment.ack(hold(1));
+  await attachment.flush();
+  expect(calls).toEqual([[1]]);
+});

@@ -173,22 +173,18 @@ export interface Node extends Pick<Broker, 'isConnected'> {
 }
 
 /** The cluster as one set of connections knows it. Of its topics it is asked for none: that is done request by request. */
-export type Brokers = Pick<Cluster, 'connect' | 'disconnect' | 'getNodeIds' | 'refreshMetadata' | 'metadata'> & {
+export type Brokers = Pick<Cluster, 'connect' | 'disconnect' | 'getNodeIds' | 'refreshMetadata'> & {
   /** What `refreshMetadata` asks for; empty: every topic of the cluster. */
   readonly targetTopics: Set<string>;
+  /** For messages only. */
+  readonly brokerPool?: {
+    readonly metadata?: { readonly brokers: readonly { readonly host: string; readonly port: number }[] } | null;
+  };
   findBroker(node: { nodeId: string | number }): Promise<Node>;
   findControllerBroker(): Promise<Node>;
 };
 
-const ofBrokers = [
-  'connect',
-  'disconnect',
-  'getNodeIds',
-  'refreshMetadata',
-  'metadata',
-  'findBroker',
-  'findControllerBroker',
-];
+const ofBrokers = ['connect', 'disconnect', 'getNodeIds', 'refreshMetadata', 'findBroker', 'findControllerBroker'];
 const ofNode = [
   'produce',
   'fetch',

@@ -239,8 +239,8 @@ export class Connection {
       await this.anyNode();
     } catch (error) {
       if (classify(error) !== 'disconnected') throw error;
-      const { brokers } = await this.brokers.metadata();
-      const advertised = brokers.map(({ host, port }) => `${host}:${port}`).join(', ');
+      const found = this.brokers.brokerPool?.metadata?.brokers ?? [];
+      const advertised = found.map(({ host, port }) => `${host}:${port}`).join(', ');
       const asked = settings.hosts.map(({ host, port }) => `${host}:${port}`).join(', ');
       throw new WaybillError(
         'disconnected',

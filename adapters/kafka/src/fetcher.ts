@@ -9,6 +9,8 @@ import type { Stream } from './stream.ts';
 
 /** Most bytes of one answer, of all its partitions; a single larger batch still comes, alone. */
 const ANSWER = 8 * 1024 * 1024;
+/** The first wait of a fetch while a partition is left out: it may have room again at any moment. */
+const BRIEF = 5;
 /** Between tries while a broker can't be fetched from. */
 const PAUSE = 100;
 
@@ -104,7 +106,8 @@ export class Fetcher {
   }
 
   async #run(nodeId: number): Promise<void> {
-    const { onFailure, patience } = this.#options;
+    const { onFailure, patience, settings } = this.#options;
+    let wait = BRIEF;
     while (!this.#stopped) {
       const mine = [...this.#streams].filter(
         ({ topic, partition }) => this.#leaders.get(`${topic} ${partition}`) === nodeId,
@@ -124,7 +127,9 @@ export class Fetcher {
         continue;
       }
       try {
-        await this.#fetch(nodeId, wanted);
+        const all = wanted.length === mine.length;
+        const moved = await this.#fetch(nodeId, wanted, all ? settings.maxWait : wait);
+        wait = moved || all ? BRIEF : Math.min(settings.maxWait, wait * 2);
         this.#failingSince = null;
       } catch (error) {
         if (this.#stopped) return;
@@ -144,9 +149,10 @@ export class Fetcher {
     return live && !ended && bytes < this.#options.settings.fetchBytes;
   }
 
-  async #fetch(nodeId: number, wanted: readonly Stream[]): Promise<void> {
+  /** Resolves with whether anything came of it. */
+  async #fetch(nodeId: number, wanted: readonly Stream[], wait: number): Promise<boolean> {
     const { connection, settings, onProgress } = this.#options;
-    const { maxWait, fetchBytes } = settings;
+    const { fetchBytes } = settings;
     const asked = new Map<string, { readonly stream: Stream; readonly position: bigint }>();
     const topics = new Map<string, { partition: number; fetchOffset: string; maxBytes: number }[]>();
     for (const stream of wanted) {
@@ -161,7 +167,7 @@ export class Fetcher {
     try {
       ({ responses: found } = await node.fetch({
         isolationLevel: 1,
-        maxWaitTime: maxWait,
+        maxWaitTime: wait,
         minBytes: 1,
         maxBytes: ANSWER,
         topics: [...topics].map(([topic, partitions]) => ({ topic, partitions })),
@@ -172,7 +178,7 @@ export class Fetcher {
       const stream = asked.get(`${topic} ${partition}`)?.stream;
       if (stream?.live === true) await this.#options.outOfRange(stream);
       onProgress();
-      return;
+      return true;
     }
     let moved = false;
     for (const { topicName, partitions } of found)
@@ -183,6 +189,7 @@ export class Fetcher {
         if (one.stream.add(partition, wanted.length === 1)) moved = true;
       }
     if (moved) onProgress();
+    return moved;
   }
 }
 

@@ -43,7 +43,9 @@ export async function placeGroup(
 ): Promise<void> {
   const committed = await committedOffsets(connection, groupId, topic);
   if (committed.size === (await connection.leaders(topic)).length) return;
-  const wanted = [...(await startOffsets(connection, topic, start))].filter(([partition]) => !committed.has(partition));
+  // Partitions that the topic was given since are read from their first record, wherever the group had begun.
+  const from = committed.size > 0 ? 'held' : start;
+  const wanted = [...(await startOffsets(connection, topic, from))].filter(([partition]) => !committed.has(partition));
   try {
     await commitFor(connection, groupId, topic, new Map(wanted));
   } catch (error) {

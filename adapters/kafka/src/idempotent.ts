@@ -4,8 +4,8 @@ import { clientOptions, Sockets } from './connection.ts';
 import { typeOf } from './errors.ts';
 import type { Settings } from './options.ts';
 
-/** How often one request is repeated within a publish. */
-const REPEATS = 8;
+/** How one request is repeated within a publish: for some ten seconds. */
+const retry = { retries: 8, initialRetryTime: 100, maxRetryTime: 2_000 };
 
 /**
  * kafkajs' idempotent producer: it repeats a request under the same sequence, and the broker stores it once. It loses
@@ -65,7 +65,7 @@ export class IdempotentRequests {
   async #connect(): Promise<Producer> {
     this.#sockets = new Sockets(this.#settings);
     this.#bases = new Map();
-    const kafka = new Kafka(clientOptions(this.#settings, 'idempotent', this.#sockets.factory));
+    const kafka = new Kafka({ ...clientOptions(this.#settings, 'idempotent', this.#sockets.factory), retry });
     const producer = kafka.producer({
       idempotent: true,
       maxInFlightRequests: 1,
@@ -74,7 +74,7 @@ export class IdempotentRequests {
         () =>
         ({ message }) =>
           message.partition ?? 0,
-      retry: { retries: REPEATS, initialRetryTime: 100, maxRetryTime: 2_000 },
+      retry,
     });
     await producer.connect();
     return producer;

@@ -78,6 +78,7 @@ export class KafkaSubscription implements AdapterSubscription {
   /** Resolves when the group has taken it in and its first partitions are read. */
   async open(): Promise<this> {
     try {
+      this.#most = Math.max(...(await this.#counts()).values());
       await this.#membership.start();
       await this.#starting;
     } catch (error) {
@@ -169,9 +170,9 @@ export class KafkaSubscription implements AdapterSubscription {
     for (const topic of this.#topics) {
       const origin = topic === this.#topic ? 'topic' : 'inbox';
       const committed = await committedOffsets(connection, groupId, topic);
-      const start = origin === 'inbox' ? 'held' : spec.start;
+      // The group was placed before: what has no place is an inbox that is new, or a partition that the topic was given since.
       const isNew = partitions.some((partition) => !committed.has(partition));
-      const first = isNew ? await startOffsets(connection, topic, start) : committed;
+      const first = isNew ? await startOffsets(connection, topic, 'held') : committed;
       for (const [partition, held] of mine) {
         const from = committed.get(partition) ?? first.get(partition);
         if (from === undefined || this.#held.get(partition) !== held) continue;
@@ -286,7 +287,7 @@ export class KafkaSubscription implements AdapterSubscription {
     try {
       const counts = await this.#counts();
       const most = Math.max(...counts.values());
-      if (most > this.#most && this.#most > 0) this.#membership.joinAgain();
+      if (most > this.#most) this.#membership.joinAgain();
       this.#most = most;
     } catch (error) {
       if (WaybillError.is(error) && error.code === 'invalid') this.#fail(error);

@@ -4,6 +4,7 @@ import type { Connection, Leaders } from './connection.ts';
 import { classify, typeOf } from './errors.ts';
 import { groupIdOf, placeGroup, topicOf } from './groups.ts';
 import type { Settings } from './options.ts';
+import { offsetsOf } from './positions.ts';
 import { otherCount } from './subscription.ts';
 
 /** Between looks at a topic that is being made, and how many of them. */
@@ -85,10 +86,21 @@ async function ensure(connection: Connection, settings: Settings, wanted: Wanted
   }
   for (let look = 0; look < LOOKS; look++) {
     const leaders = await existing(connection, topic, true);
-    if (leaders !== null && leaders.every(({ leader }) => leader !== null)) return leaders;
+    if (leaders?.every(({ leader }) => leader !== null) === true && (await isServed(connection, topic))) return leaders;
     await sleep(PAUSE);
   }
   throw new WaybillError('unavailable', `kafka: the topic '${topic}' was made, and has no leaders yet`);
+}
+
+/** A broker may be told that it leads a partition after everybody else was. */
+async function isServed(connection: Connection, topic: string): Promise<boolean> {
+  try {
+    await offsetsOf(connection, topic, 'latest');
+    return true;
+  } catch (error) {
+    if (['unavailable', 'not-found'].includes(classify(error))) return false;
+    throw error;
+  }
 }
 
 /** The topic as the cluster knows it now; null where it does not. */

@@ -1,4 +1,5 @@
 import type { BenchBroker } from '../bench-client.ts';
+import { kafka } from './kafka.ts';
 import { redis } from './redis.ts';
 
-export const BROKERS: readonly BenchBroker[] = [redis];
+export const BROKERS: readonly BenchBroker[] = [kafka, redis];

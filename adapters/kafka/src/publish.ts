@@ -68,19 +68,14 @@ export async function send(
       }
     }
     const stays = ({ partition, indexes }: Batch): boolean =>
-      !failed.has(partition) || indexes.every((index) => mayFollow(messages, outcomes, index, partition));
+      !failed.has(partition) || indexes.every((index) => mayFollow(messages, outcomes, index));
     rest = [...again, ...later.filter(stays)];
   }
   return outcomes;
 }
 
 /** Whether a message has no key that an earlier one of the call, not confirmed, has too. */
-function mayFollow(
-  messages: readonly OutgoingMessage[],
-  outcomes: readonly SendOutcome[],
-  index: number,
-  _partition: number,
-): boolean {
+function mayFollow(messages: readonly OutgoingMessage[], outcomes: readonly SendOutcome[], index: number): boolean {
   const key = messages[index]?.key ?? null;
   if (key === null) return true;
   for (let before = 0; before < index; before++)

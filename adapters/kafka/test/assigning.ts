@@ -1,19 +1,7 @@
 import type { AdapterSubscription } from '@waybill/core/adapter';
 import { expect, test } from 'vitest';
-import {
-  adapter,
-  admin,
-  broker,
-  committed,
-  consume,
-  gather,
-  messages,
-  never,
-  provisioned,
-  raw,
-  topic,
-  until,
-} from './server.ts';
+import { consume, gather, messages, never, provisioned, topic, until } from './requests.ts';
+import { adapter, admin, broker, committed, raw } from './server.ts';
 
 /** One member of a group, and what it is told. */
 class Member {

@@ -1,21 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import {
-  adapter,
-  admin,
-  committed,
-  consume,
-  gather,
-  idsOf,
-  message,
-  messages,
-  never,
-  producer,
-  provisioned,
-  raw,
-  removeBefore,
-  topic,
-  until,
-} from './server.ts';
+import { consume, gather, idsOf, message, messages, never, provisioned, topic, until } from './requests.ts';
+import { adapter, admin, committed, producer, raw, removeBefore } from './server.ts';
 
 export function consuming(): void {
   test('a graceful end leaves the last ack committed, and nothing comes again', async () => {

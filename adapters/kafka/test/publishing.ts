@@ -1,17 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  adapter,
-  admin,
-  broker,
-  consume,
-  gather,
-  idsOf,
-  message,
-  messages,
-  never,
-  provisioned,
-  topic,
-} from './server.ts';
+import { consume, gather, idsOf, message, messages, never, provisioned, topic } from './requests.ts';
+import { adapter, admin, broker } from './server.ts';
 
 export function publishing(): void {
   test('keys keep their partition, and messages of one publish without a key share one', async () => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { adapter, broker, consume, gather, never, producer, provisioned, topic } from './server.ts';
+import { consume, gather, never, provisioned, topic } from './requests.ts';
+import { adapter, broker, producer } from './server.ts';
 
 export function strangers(): void {
   test('records of other programs: no key, no value, two headers of a name, bytes that are no text', async () => {

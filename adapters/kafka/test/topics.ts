@@ -1,17 +1,6 @@
 import { expect, test } from 'vitest';
-import {
-  adapter,
-  admin,
-  committed,
-  consume,
-  gather,
-  inboxOf,
-  messages,
-  never,
-  provisioned,
-  removeBefore,
-  topic,
-} from './server.ts';
+import { consume, gather, inboxOf, messages, never, provisioned, topic } from './requests.ts';
+import { adapter, admin, committed, removeBefore } from './server.ts';
 
 async function configOf(name: string): Promise<Record<string, string>> {
   const { default: kafkajs } = (await import('kafkajs')) as unknown as { default: typeof import('kafkajs') };

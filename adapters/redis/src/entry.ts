@@ -5,6 +5,8 @@ import { decodeWire, encodeWire, type Envelope, type HeaderValue } from '@waybil
 export type Entry = readonly [id: Buffer, fields: readonly Buffer[]];
 
 const bodies = ['body', 'payload', 'data'];
+const BODY = Buffer.from('body');
+const HEADERS = Buffer.from('headers');
 
 const view = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -13,7 +15,7 @@ const view = (bytes: Uint8Array): Buffer =>
  * The fields of an entry: `body`, and `headers` as one JSON object, since a field each costs ioredis more than all the
  * rest. Values are texts; a value that is bytes is an array of one text, their base64.
  */
-export function fieldsOf(message: Envelope): (string | Buffer)[] {
+export function fieldsOf(message: Envelope): ['body', Buffer, 'headers', string] {
   let json = '';
   for (const [name, value] of encodeWire(message)) {
     const text = typeof value === 'string' ? JSON.stringify(value) : `["${view(value).toString('base64')}"]`;
@@ -27,20 +29,29 @@ export function fieldsOf(message: Envelope): (string | Buffer)[] {
  * without one, the fields as a JSON object. Headers are what a JSON object in `headers` says, and the other fields.
  */
 export function envelopeOf(id: string, fields: readonly Buffer[]): Envelope {
+  const ours = fields.length === 4 && BODY.equals(fields[0] as Buffer) && HEADERS.equals(fields[2] as Buffer);
+  const pairs = ours ? readHeaders((fields[3] as Buffer).toString()) : null;
+  return pairs === null ? foreign(id, fields) : envelope(id, pairs, fields[1] as Buffer, null);
+}
+
+function foreign(id: string, fields: readonly Buffer[]): Envelope {
   const pairs: [string, HeaderValue][] = [];
   const others: [string, HeaderValue][] = [];
   let body: Buffer | null = null;
   for (let at = 0; at < fields.length; at += 2) {
     const name = (fields[at] as Buffer).toString();
     const value = fields[at + 1] as Buffer;
+    const found = name === 'headers' ? readHeaders(value.toString()) : null;
     if (body === null && bodies.includes(name)) body = value;
-    else if (name !== 'headers' || !readHeaders(value.toString(), pairs))
-      others.push([name, isUtf8(value) ? value.toString() : value]);
+    else if (found !== null) pairs.push(...found);
+    else others.push([name, isUtf8(value) ? value.toString() : value]);
   }
-  const json = body === null;
-  if (body === null)
-    body = Buffer.from(JSON.stringify(Object.fromEntries(others.map(([name, value]) => [name, value.toString()]))));
-  else pairs.push(...others);
+  if (body !== null) return envelope(id, pairs.concat(others), body, null);
+  const all = Object.fromEntries(others.map(([name, value]) => [name, value.toString()]));
+  return envelope(id, pairs, Buffer.from(JSON.stringify(all)), 'application/json');
+}
+
+function envelope(id: string, pairs: [string, HeaderValue][], body: Buffer, contentType: string | null): Envelope {
   const wire = decodeWire(pairs);
   return {
     id: wire.id ?? id,
@@ -48,28 +59,29 @@ export function envelopeOf(id: string, fields: readonly Buffer[]): Envelope {
     key: wire.key,
     type: wire.type,
     source: wire.source,
-    contentType: wire.contentType ?? (json ? 'application/json' : null),
+    contentType: wire.contentType ?? contentType,
     headers: wire.headers,
     control: wire.control,
     body,
   };
 }
 
-/** False where it is no JSON object of ours: then it is another program's header of that name. */
-function readHeaders(text: string, pairs: [string, HeaderValue][]): boolean {
+/** Null where it is no JSON object of ours: then it is another program's header of that name. */
+function readHeaders(text: string): [string, HeaderValue][] | null {
   let found: unknown;
   try {
     found = JSON.parse(text);
   } catch {
-    return false;
+    return null;
   }
-  if (typeof found !== 'object' || found === null || Array.isArray(found)) return false;
-  for (const [name, value] of Object.entries(found)) {
-    if (typeof value === 'string') pairs.push([name, value]);
-    else if (Array.isArray(value)) pairs.push([name, Buffer.from(String(value[0]), 'base64')]);
-    else pairs.push([name, String(value)]);
+  if (typeof found !== 'object' || found === null || Array.isArray(found)) return null;
+  const pairs = Object.entries(found) as [string, HeaderValue][];
+  for (const pair of pairs) {
+    const value: unknown = pair[1];
+    if (typeof value !== 'string')
+      pair[1] = Array.isArray(value) ? Buffer.from(String(value[0]), 'base64') : String(value);
   }
-  return true;
+  return pairs;
 }
 
 /** The server's time in an entry's id. */

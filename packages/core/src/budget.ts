@@ -27,8 +27,12 @@ export class Budget {
     this.#since = options.clock.monotonic();
   }
 
-  /** How many more may be asked for; none while what is ready would keep the handlers busy anyway. */
-  credit(attachment: Attachment): number {
+  /**
+   * How many more may be asked for; none while what is ready would keep the handlers busy anyway.
+   *
+   * @param coming Deliveries that are held, and that the dispatcher has not seen yet.
+   */
+  credit(attachment: Attachment, coming = 0): number {
     const { plan, dispatcher, rate } = this.#options;
     // A poll under way is part of what the next call asks for, so what it reserves is not taken off again.
     const held = attachment.held.size;
@@ -38,7 +42,7 @@ export class Budget {
     const slots = plan.concurrency * (plan.batch?.size ?? 1);
     if (dispatcher.ready >= slots && credit < plan.prefetch / 2) return 0;
     // One receive must not fill the prefetch with messages behind one key: half of it is for other partitions (O4).
-    const wanted = plan.ordered ? Math.min(credit, dispatcher.room) : credit;
+    const wanted = plan.ordered ? Math.min(credit, dispatcher.room - coming) : credit;
     return rate === null ? wanted : Math.min(wanted, this.#allowed(rate));
   }
 

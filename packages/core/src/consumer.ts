@@ -47,6 +47,8 @@ export class Consumer {
   #draining = false;
   /** Ends the wait of a `receive` under way; what its poll still brings is collected and goes back. */
   #poll = new AbortController();
+  /** A `receive` that was begun before the deliveries of the one before were. */
+  #ahead: Promise<Delivery[] | null> | null = null;
   #heldBack = new Set<number>();
   #lastReceive: number | null = null;
   readonly #ended: Promise<void>;
@@ -226,25 +228,35 @@ export class Consumer {
 
   async #receiveAll(attachment: Attachment, onAnswer: () => void): Promise<void> {
     const { subscription } = attachment;
-    const { link, dispatcher } = this.#options;
+    this.#ahead = null;
     while (!this.#stop.signal.aborted && attachment.alive) {
-      // Nothing more is wanted, but a poll under way may still bring something: it must not be abandoned.
-      const wanted = this.#paused || this.#draining ? subscription.reserved : this.#budget.credit(attachment);
-      const stuck = wanted > 0 && !this.#draining ? dispatcher.stuckPartitions(PATIENCE) : null;
-      this.#reportHeldBack(stuck);
-      if (wanted <= 0 || (stuck === null && dispatcher.crowded(PATIENCE))) {
-        await this.#change(wanted > 0 ? PATIENCE : null);
-        continue;
-      }
-      if (this.#poll.signal.aborted) this.#poll = new AbortController();
-      const deliveries = await subscription.receive(wanted, this.#poll.signal, stuck ?? undefined);
+      const asked = this.#ahead ?? this.#receive(attachment, 0);
+      this.#ahead = null;
+      const deliveries = await asked;
+      if (deliveries === null) continue;
       onAnswer();
-      this.#lastReceive = link.clock.monotonic();
+      this.#lastReceive = this.#options.link.clock.monotonic();
       this.#watch.changed();
       if (deliveries.length > 0) await this.#admit(attachment, deliveries);
       else if (subscription.ended === true && attachment.held.size === 0) return;
       else if (subscription.ended === true) await this.#change(null);
     }
+  }
+
+  /** @param coming Deliveries that are held, and that the dispatcher has not seen yet. Null: there is no credit. */
+  async #receive(attachment: Attachment, coming: number): Promise<Delivery[] | null> {
+    const { subscription } = attachment;
+    const { dispatcher } = this.#options;
+    // Nothing more is wanted, but a poll under way may still bring something: it must not be abandoned.
+    const wanted = this.#paused || this.#draining ? subscription.reserved : this.#budget.credit(attachment, coming);
+    const stuck = wanted > 0 && !this.#draining ? dispatcher.stuckPartitions(PATIENCE) : null;
+    this.#reportHeldBack(stuck);
+    if (wanted <= 0 || (stuck === null && dispatcher.crowded(PATIENCE))) {
+      await this.#change(wanted > 0 ? PATIENCE : null);
+      return null;
+    }
+    if (this.#poll.signal.aborted) this.#poll = new AbortController();
+    return subscription.receive(wanted, this.#poll.signal, stuck ?? undefined);
   }
 
   async #admit(attachment: Attachment, deliveries: readonly Delivery[]): Promise<void> {
@@ -259,8 +271,16 @@ export class Consumer {
     });
     // What can't be given back stays held through a pause: dropped here, it would only come again on another attachment.
     const returned = this.#paused && attachment.subscription.nack !== undefined;
-    if (suspects || this.#draining || returned || !attachment.alive) await this.#giveBack(attachment, batch);
-    else dispatcher.admit(batch, link.clock.monotonic());
+    if (suspects || this.#draining || returned || !attachment.alive) {
+      await this.#giveBack(attachment, batch);
+      return;
+    }
+    // More than can be handled at once: the next are asked for before these are begun, and come meanwhile.
+    if (batch.length > plan.concurrency && !this.#paused && this.#budget.credit(attachment, batch.length) > 0) {
+      this.#ahead = this.#receive(attachment, batch.length);
+      this.#ahead.catch(() => undefined); // the loop comes to it
+    }
+    dispatcher.admit(batch, link.clock.monotonic());
   }
 
   /**
@@ -312,6 +332,8 @@ export class Consumer {
   /** Orderly: the lanes of these partitions stop, running handlers end, what they settled is committed (O3). */
   async #revoked(attachment: Attachment, partitions: readonly number[]): Promise<void> {
     const gone = new Set(partitions);
+    // What a receive has just returned is held only some microtasks later: without this it would run beside its new owner.
+    await new Promise((resolve) => setImmediate(resolve));
     const unstarted = [...attachment.held].filter((held) => held.unstarted && gone.has(held.delivery.partition));
     const back = this.#giveBack(attachment, unstarted);
     const settled = (): boolean =>

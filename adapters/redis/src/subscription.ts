@@ -20,6 +20,8 @@ const ANSWER = 900;
 const BLOCK = 500;
 /** Block on one of two streams, where `max` allows no more than one. */
 const SHORT_BLOCK = 50;
+/** A stream with a backlog is read alone so often before the other one has its turn: COUNT is for each. */
+const ALONE = 3;
 const GIVEN_BACK_EVERY = 250;
 const SCAN_EVERY = 5_000;
 /** Idle for longer than any lease. Not much more: what reaches back before 1970 the server takes as now. */
@@ -55,6 +57,9 @@ export class RedisSubscription implements AdapterSubscription {
   readonly #lease: number;
   readonly #upkeep: Upkeep;
   readonly #sources: State[];
+  readonly #topic: State;
+  /** How often the topic's stream is to be read alone. */
+  #more = 0;
   #asked = 0;
   #poll: Promise<void> | null = null;
   #ready: Delivery[] = [];
@@ -70,6 +75,7 @@ export class RedisSubscription implements AdapterSubscription {
     this.#lease = spec.lease;
     this.#upkeep = upkeep;
     this.#sources = sources.map((source) => ({ ...source, history: '0-0', scan: '0-0', scanAt: 0 }));
+    this.#topic = this.#sources[0] as State;
     void upkeep.run((error) => (this.#failure ??= error));
   }
 
@@ -162,15 +168,19 @@ export class RedisSubscription implements AdapterSubscription {
     if (lookBack) this.#givenBackAt = began; // only once nothing was found: there may be more
     // COUNT is per stream, so a read of n streams brings up to n × COUNT.
     const width = Math.min(max, this.#sources.length);
+    const count = Math.floor(max / width);
     const block = Math.min(BLOCK, Math.max(10, Math.floor(this.#lease / 4)));
+    while (this.#more > 0) {
+      this.#more -= 1;
+      const fresh = await this.#fresh([this.#topic], max, 1);
+      if (fresh.length < max) this.#more = 0;
+      if (fresh.length > 0) return fresh;
+    }
     do {
       this.#sources.push(this.#sources.shift() as State);
       const named = this.#sources.slice(0, width);
-      const fresh = await this.#fresh(
-        named,
-        Math.floor(max / width),
-        width < this.#sources.length ? SHORT_BLOCK : block,
-      );
+      const fresh = await this.#fresh(named, count, width < this.#sources.length ? SHORT_BLOCK : block);
+      if (fresh.length >= count) this.#more = ALONE;
       if (fresh.length > 0) return fresh;
     } while (width < this.#sources.length && performance.now() - began < block && this.#closing === null);
     return [];
@@ -232,7 +242,8 @@ export class RedisSubscription implements AdapterSubscription {
       else list.push({ id, index });
     }
     for (const [source, mine] of bySource) {
-      mine.sort((a, b) => compareIds(a.id, b.id));
+      if (mine.some(({ id }, at) => at > 0 && compareIds((mine[at - 1] as { id: string }).id, id) > 0))
+        mine.sort((a, b) => compareIds(a.id, b.id));
       for (let at = 0; at < mine.length; at += chunk) {
         const part = mine.slice(at, at + chunk);
         const first = [this.#group, this.#consumer, ...args(source)];

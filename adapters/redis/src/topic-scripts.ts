@@ -63,6 +63,18 @@ while at <= #ARGV do
 end
 return out`);
 
+/**
+ * KEYS stream; ARGV body and headers of each message → per message its id, or '!' and the error; or 0: no stream. A
+ * pipeline of XADD says the same, at twice the cost for the client.
+ */
+export const ADD: Script = script(`if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local out = {}
+for at = 1, #ARGV, 2 do
+  local id = redis.pcall('XADD', KEYS[1], '*', 'body', ARGV[at], 'headers', ARGV[at + 1])
+  out[#out + 1] = type(id) == 'table' and '!' .. id.err or id
+end
+return out`);
+
 /** KEYS stream; ARGV group ('' for none), id, '1' to create → 'made', 'there' or what is missing. */
 export const CREATE: Script = script(`${FIELD}
 local exists = redis.call('EXISTS', KEYS[1]) == 1

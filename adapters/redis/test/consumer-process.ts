@@ -39,10 +39,22 @@ export interface Step {
 export const steps = topic<Step>('steps', { key: ({ key }) => key });
 export const results = topic<Step>('results');
 
+/** A parent that is slow to read leaves no room in the pipe: then again, since a handler must not fail of that. */
+function write(line: string): void {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    }
+  }
+}
+
 async function run({ url, keyPrefix, name, lease, work, slow }: Orders): Promise<void> {
   const tell = (what: Event['what'], more: Partial<Event> = {}): void => {
     const at = performance.timeOrigin + performance.now();
-    writeSync(1, `${JSON.stringify({ what, name, at, ...more })}\n`);
+    write(`${JSON.stringify({ what, name, at, ...more })}\n`);
   };
   const bus = await connect({ brokers: { main: { url, redis: { keyPrefix } } }, source: name });
   bus.on('revoked', () => tell('revoked'));

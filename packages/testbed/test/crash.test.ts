@@ -1,32 +1,13 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { withBroker } from './own-broker.ts';
+import { commandOf, type Program, startForgetful } from './forgetful-program.ts';
 import { withRedis } from './redis-server.ts';
-
-type Program = ChildProcessByStdio<Writable, Readable, null>;
-
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-
-/** Starts the program, and waits for its broker. */
-async function start(args: readonly string[]): Promise<{ program: Program; url: string; started: number | null }> {
-  const path = fileURLToPath(new URL('./forgetful.ts', import.meta.url));
-  const program = spawn(process.execPath, ['--conditions=waybill-source', '--import', tsx, path, ...args], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const [line] = (await once(createInterface(program.stdout), 'line')) as [string];
-  return { program, ...(JSON.parse(line) as { url: string; started: number | null }) };
-}
 
 async function forgetful(
   ...args: string[]
 ): Promise<{ program: Program; pid: number; folder: string; started: number | null }> {
-  const { program, url, started } = await start(args);
+  const { program, url, started } = await startForgetful(args);
   // Looked up from outside: a Redis that is stopped does not say its pid.
   const pid = serverAt(new URL(url).port);
   if (pid === null) throw new Error('no process listens on its port');
@@ -38,14 +19,6 @@ function serverAt(port: string): number | null {
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
   const found = pids.find((pid) => commandOf(pid).includes(`redis-server 127.0.0.1:${port}`));
   return found === undefined ? null : Number(found);
-}
-
-function commandOf(pid: number | string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 /** The data folder, from its watchdog's arguments. */
@@ -83,32 +56,4 @@ if (existsSync('/proc/self/stat'))
       await expect.poll(left, { timeout: 10_000, interval: 50 }).toEqual([false, false, 0]);
       if (started !== null) process.kill(started, 'SIGKILL');
     });
-  });
-
-/** Every process that it has started and that is there, with the folder that the watchdog among them guards. */
-function childrenOf(parent: number): { pids: string[]; folder: string } {
-  const of = (pid: string): string | undefined => {
-    try {
-      return /^\d+ \(.*\) \S (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.[1];
-    } catch {
-      return undefined; // it has just ended
-    }
-  };
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && of(name) === String(parent));
-  const dog = pids.find((pid) => commandOf(pid).includes('waybill-watchdog')) ?? '';
-  return { pids, folder: commandOf(dog).split('\0').at(-2) ?? '' };
-}
-
-if (existsSync('/proc/self/stat'))
-  await withBroker('rabbitmq', {}, () => {
-    test('kill -9 leaves nothing of a broker that is several processes', async () => {
-      const { program } = await start(['--rabbitmq']);
-      const { pids, folder } = childrenOf(program.pid ?? 0);
-      const commands = pids.map(commandOf).join('\n');
-      expect(commands).toMatch(/beam/);
-      expect(commands).toMatch(/epmd/);
-      program.kill('SIGKILL');
-      const left = (): unknown[] => [pids.filter((pid) => commandOf(pid) !== ''), existsSync(folder)];
-      await expect.poll(left, { timeout: 10_000, interval: 50 }).toEqual([[], false]);
-    }, 90_000);
   });

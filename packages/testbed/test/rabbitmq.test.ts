@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { requireBroker } from '../src/index.ts';
+import { childrenOf, commandOf, startForgetful } from './forgetful-program.ts';
 import { withBroker } from './own-broker.ts';
 
 /** Programs whose command line has this word. */
@@ -80,6 +81,17 @@ await withBroker('rabbitmq', {}, (rabbitmq) => {
     expect(await rabbitmq.api('GET', '/api/vhosts')).toMatchObject([{ name: '/' }]);
     expect(await rabbitmq.api('GET', '/api/permissions/%2F/reader')).toMatchObject({ read: '^kept$' });
   });
+
+  test('kill -9 leaves nothing of a broker that is several processes', async () => {
+    const { program } = await startForgetful(['--rabbitmq']);
+    const { pids, folder } = childrenOf(program.pid ?? 0);
+    const commands = pids.map(commandOf).join('\n');
+    expect(commands).toMatch(/beam/);
+    expect(commands).toMatch(/epmd/);
+    program.kill('SIGKILL');
+    const left = (): unknown[] => [pids.filter((pid) => commandOf(pid) !== ''), existsSync(folder)];
+    await expect.poll(left, { timeout: 10_000, interval: 50 }).toEqual([[], false]);
+  }, 90_000);
 
   test('a second one with TLS at the same time, and nothing of it afterwards', async () => {
     const other = await requireBroker('rabbitmq', { from: 'process', tls: true });

@@ -1,12 +1,10 @@
 import { writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
-import { request as requestTls } from 'node:https';
 import { join } from 'node:path';
-import { maskUrl, parseBrokerUrl } from '@waybill/core/adapter';
 import { jarsOf } from './jars.ts';
 import { java } from './kit.ts';
-import { textOf } from './readiness.ts';
-import type { Crate, Ground, Launch, Place, Plan, Recipe, Visit } from './recipe.ts';
+import type { Crate, Ground, Launch, Place, Plan, Recipe } from './recipe.ts';
+import { callSqs } from './sqs-call.ts';
+import { SqsVisit } from './sqs-visit.ts';
 import { type RunningBroker, type StartOptions, TestbedError } from './running-broker.ts';
 
 export interface SqsStart extends StartOptions {
@@ -25,7 +23,7 @@ export interface SqsExtras {
 
 export type SqsBroker = RunningBroker & SqsExtras;
 
-type SqsName = 'sqs' | 'sqs-fifo';
+export type SqsName = 'sqs' | 'sqs-fifo';
 
 /** Milliseconds for one answer. */
 const patience = 5_000;
@@ -99,7 +97,7 @@ class ElasticmqPlan implements Plan<SqsExtras> {
   }
 
   async probe(place: Place, timeout: number): Promise<string> {
-    await call({ place, tls: false }, 'ListQueues', {}, timeout);
+    await callSqs({ place, tls: false }, 'ListQueues', {}, timeout);
     return 'unknown';
   }
 
@@ -118,7 +116,7 @@ class ElasticmqPlan implements Plan<SqsExtras> {
   extras(place: Place): SqsExtras {
     return {
       endpoint: `http://${place.host}:${place.port}`,
-      call: (operation, input = {}) => call({ place, tls: false }, operation, input, patience),
+      call: (operation, input = {}) => callSqs({ place, tls: false }, operation, input, patience),
     };
   }
 
@@ -150,104 +148,3 @@ const logging = `<configuration>
   <root level="WARN"><appender-ref ref="out"/></root>
 </configuration>
 `;
-
-/** An account at AWS (`sqs://eu-west-1`), or an emulator that is not ours (`sqs+http://host:port`). */
-class SqsVisit implements Visit<SqsExtras> {
-  readonly place: Place;
-  readonly kind: 'real' | 'emulator';
-  readonly limits: { readonly proxy?: string };
-  readonly #url: string;
-  readonly #tls: boolean;
-
-  constructor(name: SqsName, url: string) {
-    this.#url = url;
-    let parts: ReturnType<typeof parseBrokerUrl>;
-    try {
-      parts = parseBrokerUrl(url);
-    } catch (error) {
-      throw new TestbedError(textOf(error)); // it shows no more of the URL than its scheme
-    }
-    const { scheme, hosts } = parts;
-    const [first] = hosts;
-    const allowed = [name, `${name}+http`, `${name}+https`];
-    if (!allowed.includes(scheme) || first === undefined || hosts.length > 1)
-      throw new TestbedError(`${maskUrl(url)} must be ${name}://region, or ${name}+http:// or +https:// and one host`);
-    const aws = scheme === name;
-    this.#tls = scheme !== `${name}+http`;
-    this.kind = aws ? 'real' : 'emulator';
-    this.place = aws
-      ? { host: `sqs.${first.host}.amazonaws.com`, port: 443 }
-      : { host: first.host, port: first.port ?? (this.#tls ? 443 : 80) };
-    this.limits = this.#tls ? { proxy: 'at an address with TLS the certificate is not that of a proxy' } : {};
-  }
-
-  url({ host, port }: Place): string {
-    if (host === this.place.host && port === this.place.port) return this.#url;
-    return this.#url.replace(/^([^:]+:\/\/(?:[^/?@]*@)?)[^/?]*/, (_, before: string) => `${before}${host}:${port}`);
-  }
-
-  async probe(place: Place, timeout: number): Promise<string> {
-    await call({ place, tls: this.#tls }, 'ListQueues', {}, timeout).catch((error: unknown) => {
-      if (!(error instanceof SqsError)) throw error; // it refuses who does not sign, as it should
-    });
-    return 'unknown';
-  }
-
-  hopeless(): boolean {
-    return true;
-  }
-
-  reset(): Promise<void> {
-    throw new TestbedError('what is at a given address is not ours to delete');
-  }
-
-  extras(place: Place): SqsExtras {
-    return {
-      endpoint: `${this.#tls ? 'https' : 'http'}://${place.host}:${place.port}`,
-      call: (operation, input = {}) => call({ place, tls: this.#tls }, operation, input, patience),
-    };
-  }
-}
-
-/** An answer that says no, in the words of SQS. */
-class SqsError extends Error {
-  override readonly name: string = 'SqsError';
-}
-
-interface Endpoint {
-  readonly place: Place;
-  readonly tls: boolean;
-}
-
-/** One request in the JSON protocol, on a connection of its own. */
-function call(to: Endpoint, operation: string, input: object, timeout: number): Promise<Record<string, unknown>> {
-  return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/x-amz-json-1.0', 'x-amz-target': `AmazonSQS.${operation}` };
-    const options = { ...to.place, method: 'POST', path: '/', headers, timeout, agent: false };
-    const asked = (to.tls ? requestTls : request)(options, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (part: string) => (text += part));
-      response.once('error', reject);
-      response.once('end', () => {
-        const answer = read(text);
-        if (answer === null) reject(new Error('it answers, but not as SQS does'));
-        else if (response.statusCode === 200) resolve(answer);
-        else reject(new SqsError(`${operation}: ${text}`));
-      });
-    });
-    asked.on('timeout', () => asked.destroy(new Error(`no answer within ${timeout} ms`)));
-    asked.on('error', reject);
-    asked.end(JSON.stringify(input));
-  });
-}
-
-/** The answer to a call, or an error of AWS; null for anything else. */
-function read(text: string): Record<string, unknown> | null {
-  if (text === '') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
-}

@@ -1,7 +1,7 @@
-import { maskUrl, parseBrokerUrl } from '@waybill/core/adapter';
+import { maskUrl } from '@waybill/core/adapter';
+import { readGiven } from './given-url.ts';
 import type { KafkaExtras } from './kafka.ts';
 import { askKafka, KAFKA_API, KafkaWriter } from './kafka-wire.ts';
-import { textOf } from './readiness.ts';
 import type { Place, Visit } from './recipe.ts';
 import { type Ability, TestbedError } from './running-broker.ts';
 
@@ -14,13 +14,7 @@ export class KafkaVisit implements Visit<KafkaExtras> {
 
   constructor(url: string) {
     this.#url = url;
-    let parts: ReturnType<typeof parseBrokerUrl>;
-    try {
-      parts = parseBrokerUrl(url);
-    } catch (error) {
-      throw new TestbedError(textOf(error)); // it shows no more of the URL than its scheme
-    }
-    const { scheme, hosts } = parts;
+    const { scheme, hosts } = readGiven(url);
     const [first] = hosts;
     if ((scheme !== 'kafka' && scheme !== 'kafkas') || first === undefined)
       throw new TestbedError(`${maskUrl(url)} must be kafka:// or kafkas:// and its hosts`);

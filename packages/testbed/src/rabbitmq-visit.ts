@@ -1,7 +1,7 @@
-import { maskUrl, parseBrokerUrl } from '@waybill/core/adapter';
+import { maskUrl } from '@waybill/core/adapter';
 import { greetAmqp } from './amqp-greeting.ts';
+import { movedTo, readGiven } from './given-url.ts';
 import type { RabbitmqExtras } from './rabbitmq.ts';
-import { textOf } from './readiness.ts';
 import type { Place, Visit } from './recipe.ts';
 import { type Ability, TestbedError } from './running-broker.ts';
 
@@ -14,13 +14,7 @@ export class RabbitmqVisit implements Visit<RabbitmqExtras> {
 
   constructor(url: string) {
     this.#url = url;
-    let parts: ReturnType<typeof parseBrokerUrl>;
-    try {
-      parts = parseBrokerUrl(url);
-    } catch (error) {
-      throw new TestbedError(textOf(error)); // it shows no more of the URL than its scheme
-    }
-    const { scheme, hosts } = parts;
+    const { scheme, hosts } = readGiven(url);
     const [first] = hosts;
     if ((scheme !== 'amqp' && scheme !== 'amqps') || first === undefined || hosts.length > 1)
       throw new TestbedError(`${maskUrl(url)} must be amqp:// or amqps:// and one host`);
@@ -32,7 +26,7 @@ export class RabbitmqVisit implements Visit<RabbitmqExtras> {
   /** The same with another host: user, virtual host and parameters stay. */
   url({ host, port }: Place): string {
     if (host === this.place.host && port === this.place.port) return this.#url;
-    return this.#url.replace(/^(\w+:\/\/(?:[^/?@]*@)?)[^/?]*/, (_, before: string) => `${before}${host}:${port}`);
+    return movedTo(this.#url, { host, port });
   }
 
   probe(place: Place, timeout: number): Promise<string> {

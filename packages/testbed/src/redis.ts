@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { maskUrl, parseBrokerUrl } from '@waybill/core/adapter';
+import { maskUrl } from '@waybill/core/adapter';
 import { type Certificates, makeCertificates } from './certificates.ts';
-import { textOf } from './readiness.ts';
+import { movedTo, readGiven } from './given-url.ts';
 import type { Crate, Ground, Launch, Place, Plan, Recipe, Visit } from './recipe.ts';
 import { ask, type Reply, ReplyError, type RespAddress } from './resp.ts';
 import { type Ability, type RunningBroker, type StartOptions, TestbedError } from './running-broker.ts';
@@ -161,13 +161,7 @@ class RedisVisit implements Visit<RedisExtras> {
 
   constructor(url: string) {
     this.#url = url;
-    let parts: ReturnType<typeof parseBrokerUrl>;
-    try {
-      parts = parseBrokerUrl(url);
-    } catch (error) {
-      throw new TestbedError(textOf(error)); // it shows no more of the URL than its scheme
-    }
-    const { scheme, hosts, username, password } = parts;
+    const { scheme, hosts, username, password } = readGiven(url);
     const [first] = hosts;
     if ((scheme !== 'redis' && scheme !== 'rediss') || first === undefined || hosts.length > 1)
       throw new TestbedError(`${maskUrl(url)} must be redis:// or rediss:// and one host`);
@@ -183,7 +177,7 @@ class RedisVisit implements Visit<RedisExtras> {
   /** The same with another host: user, database and parameters stay. */
   url({ host, port }: Place): string {
     if (host === this.place.host && port === this.place.port) return this.#url;
-    return this.#url.replace(/^(\w+:\/\/(?:[^/?@]*@)?)[^/?]*/, (_, before: string) => `${before}${host}:${port}`);
+    return movedTo(this.#url, { host, port });
   }
 
   probe(place: Place, timeout: number): Promise<string> {

@@ -74,6 +74,13 @@ await withBroker('kafka', {}, (kafka) => {
     proxy.heal();
   });
 
+  test('at its address: nothing of it can be broken', async () => {
+    await using given = await requireBroker('kafka', { env: { WAYBILL_KAFKA_URL: kafka.url } });
+    expect(given).toMatchObject({ how: 'address', kind: 'real', url: kafka.url, plain: kafka.plain, nodes: [] });
+    expect(given.can.proxy).toContain('past a proxy');
+    await expect(given.kill()).rejects.toThrow(/given address/);
+  });
+
   test('kill leaves nobody at its port; restart has the same data, port and URL', async () => {
     await createTopic(place, 'kept');
     const { url } = kafka;

@@ -34,6 +34,16 @@ await withBroker('rabbitmq', {}, (rabbitmq) => {
     expect(programsWith(new URL(rabbitmq.url).password)).toEqual([]);
   });
 
+  test('at its address: nothing of it can be broken, and a proxy leads there', async () => {
+    await using given = await requireBroker('rabbitmq', {
+      env: { WAYBILL_RABBITMQ_URL: `${rabbitmq.url}/v?heartbeat=5` },
+    });
+    expect(given).toMatchObject({ how: 'address', kind: 'real', version: rabbitmq.version });
+    expect((await given.proxy()).url).toMatch(/^amqp:\/\/waybill:[0-9a-f]{48}@127\.0\.0\.1:\d+\/v\?heartbeat=5$/);
+    await expect(given.kill()).rejects.toThrow(/given address/);
+    await expect(given.api('GET', '/api/queues')).rejects.toThrow(/given address/);
+  });
+
   test('kill leaves no process of the node; restart has the same data, port and URL', async () => {
     await rabbitmq.api('PUT', '/api/queues/%2F/kept', { durable: true, arguments: {} });
     await publish();

@@ -9,6 +9,14 @@ await withBroker('sqs', { durable: true }, (sqs) => {
     expect(sqs.can).toMatchObject({ kill: true, proxy: true, users: expect.stringContaining('nobody') as unknown });
   });
 
+  test('at its address: nothing of it can be broken, and a proxy leads there', async () => {
+    const url = `${sqs.url.replace('//', '//key:secret@')}?region=us-east-1`;
+    await using given = await requireBroker('sqs', { env: { WAYBILL_SQS_URL: url } });
+    expect(given).toMatchObject({ how: 'address', kind: 'emulator', endpoint: sqs.endpoint });
+    expect((await given.proxy()).url).toMatch(/^sqs\+http:\/\/key:secret@127\.0\.0\.1:\d+\?region=us-east-1$/);
+    await expect(given.kill()).rejects.toThrow(/given address/);
+  });
+
   test('a queue and its message outlive kill -9, at the same URL', async () => {
     const { QueueUrl } = await sqs.call('CreateQueue', { QueueName: 'kept' });
     await sqs.call('SendMessage', { QueueUrl, MessageBody: 'still here' });

@@ -4,7 +4,15 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test, vi } from 'vitest';
-import { describeNotRun, isNotRun, isRequired, type NotRun, startBroker, type StartOptions } from '../src/index.ts';
+import {
+  describeNotRun,
+  isNotRun,
+  isRequired,
+  type NotRun,
+  startBroker,
+  type StartOptions,
+  variable,
+} from '../src/index.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wb-test-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -78,6 +86,20 @@ test.each([
   ['several hosts', 'redis://:hunter2hunter2@a,b', 'one host'],
 ])('an address that is wrong is an error: %s', async (_, url, message) => {
   const error = await startBroker('redis', { env: { WAYBILL_REDIS_URL: url } }).catch((thrown: unknown) => thrown);
+  expect(String(error)).toContain(message);
+  expect(String(error)).toContain('TestbedError');
+  expect(String(error)).not.toContain('hunter2');
+});
+
+test.each([
+  ['kafka', 'kafka://u:hunter2hunter2@127.0.0.1:1', 'ECONNREFUSED'],
+  ['kafka', 'amqp://u:hunter2hunter2@h', 'must be kafka:// or kafkas://'],
+  ['rabbitmq', 'amqp://u:hunter2hunter2@127.0.0.1:1', 'ECONNREFUSED'],
+  ['rabbitmq', 'amqp://u:hunter2hunter2@a,b', 'one host'],
+  ['sqs', 'sqs+http://u:hunter2hunter2@127.0.0.1:1', 'ECONNREFUSED'],
+  ['sqs-fifo', 'sqs+http://u:hunter2hunter2@h', 'must be sqs-fifo://region'],
+] as const)('the same for %s: %s', async (name, url, message) => {
+  const error = await startBroker(name, { env: { [variable(name, 'URL')]: url } }).catch((thrown: unknown) => thrown);
   expect(String(error)).toContain(message);
   expect(String(error)).toContain('TestbedError');
   expect(String(error)).not.toContain('hunter2');

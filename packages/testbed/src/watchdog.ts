@@ -20,7 +20,11 @@ while read -r word value; do
   esac
 done
 for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
-[ -z "$1" ] || rm -rf -- "$1" 2>/dev/null || { sleep 1; rm -rf -- "$1"; }
+[ -n "$1" ] || exit 0
+for try in 1 2 3 4 5 6 7 8 9 10; do # what is being killed may still write
+  rm -rf -- "$1" 2>/dev/null && exit 0
+  sleep 1
+done
 `;
 
 /**

@@ -149,9 +149,11 @@ export class Stream {
     if (reached > this.settled) this.settled = reached;
   }
 
-  /** It is not read any more: what waits is forgotten. */
+  /** It is not read any more: what waits is forgotten, as if it had never been fetched. */
   stop(): void {
     this.live = false;
+    const first = this.#waiting[this.#at];
+    if (first !== undefined) this.position = BigInt(first.offset); // or the last ack would settle it, too
     this.#waiting = [];
     this.#at = 0;
     this.bytes = 0;

@@ -9,15 +9,15 @@ class Member {
   readonly revoked: number[] = [];
   readonly lost: number[] = [];
   subscription!: AdapterSubscription;
-  /** What a revocation waits for. */
-  draining: Promise<void> = Promise.resolve();
+  /** What it does before it lets partitions go. */
+  drain: () => Promise<unknown> = () => Promise.resolve();
 
   async join(on: Awaited<ReturnType<typeof adapter>>, to: ReturnType<typeof topic>): Promise<this> {
     this.subscription = await consume(on, to, {
       onAssigned: (partitions) => partitions.forEach((one) => this.has.add(one)),
       onRevoked: async (partitions) => {
         this.revoked.push(...partitions);
-        await this.draining;
+        await this.drain();
         partitions.forEach((one) => this.has.delete(one));
       },
       onLost: (partitions) => {
@@ -39,7 +39,8 @@ export function assigning(): void {
     await on.publish(orders, sent, never);
     const held = await gather(first.subscription, 6);
     let drained!: () => void;
-    first.draining = new Promise((resolve) => (drained = resolve));
+    const draining = new Promise<void>((resolve) => (drained = resolve));
+    first.drain = () => draining;
     const second = await new Member().join(on, orders);
     await until(() => first.revoked.length === 3);
     expect(second.has.size).toBe(0);
@@ -57,6 +58,31 @@ export function assigning(): void {
     await until(() => second.has.size === 6);
     expect(second.revoked).toEqual([]);
     await second.subscription.close();
+  });
+
+  test('what was read ahead, and not handed out, is left to the next owner', async () => {
+    const on = await adapter();
+    const orders = await provisioned(on, topic(2));
+    await on.publish(
+      orders,
+      [0, 1].flatMap((partition) => messages(200, { key: 'k', partition })),
+      never,
+    );
+    const seen = new Set<string>();
+    const take = async ({ subscription }: Member, max: number): Promise<void> => {
+      const got = await subscription.receive(max, never);
+      for (const { id } of got) seen.add(id);
+      await subscription.ack(got.map(({ receipt }) => receipt));
+    };
+    const first = await new Member().join(on, orders);
+    const held = await gather(first.subscription, 7);
+    for (const { id } of held) seen.add(id);
+    first.drain = () => first.subscription.ack(held.map(({ receipt }) => receipt));
+    const second = await new Member().join(on, orders);
+    await until(() => second.has.size === 1);
+    await first.drain();
+    await until(async () => (await Promise.all([take(first, 100), take(second, 100)]), seen.size === 400));
+    await Promise.all([first.subscription.close(), second.subscription.close()]);
   });
 
   test('who was thrown out is told, its receipts settle nothing, and it joins again by itself', async () => {

@@ -242,6 +242,16 @@ describe('a stream', () => {
     expect(out).toHaveLength(12_000);
   });
 
+  test('settles nothing that it had fetched and not handed out when it was stopped', () => {
+    const stream = streamFrom(0n);
+    stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);
+    const out: { receipt: unknown }[] = [];
+    stream.take(1, out as never);
+    stream.stop();
+    stream.settle(out[0]?.receipt as OffsetReceipt);
+    expect(stream.settled).toBe(1n);
+  });
+
   test('ends before its end, and hands out nothing behind it', () => {
     const stream = streamFrom(0n, 2n);
     stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);

@@ -73,6 +73,8 @@ export interface CaseContext {
     script?: ConsumerScript,
     config?: ConnectCaseOptions['config'],
   ): Promise<SpawnedConsumer>;
+  /** An `address` for a group of this name, as this broker's own objects are called. */
+  address(group: string): string;
   /** A group that exists before its first consumer: a connection whose config provisions it. */
   provision(topic: Topic<Stamped>, groups: readonly string[], config?: ConnectCaseOptions['config']): Promise<void>;
 

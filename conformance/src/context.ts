@@ -156,6 +156,10 @@ export class Context implements CaseContext {
     return this.opened.spawn(of, options, script, config);
   }
 
+  address(group: string): string {
+    return this.#options.harness.address?.(group) ?? group;
+  }
+
   provision(of: Topic<Stamped>, groups: readonly string[], config?: ConnectCaseOptions['config']): Promise<void> {
     return this.opened.provision(of, groups, config);
   }

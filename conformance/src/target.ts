@@ -66,6 +66,8 @@ export interface Harness {
   /** What it can do to its broker. At a given address: nothing. */
   readonly faults: Partial<Record<Fault, FaultAction>>;
   readonly spy?: Spy;
+  /** What an `address` must look like that means a group of this name. Default: the name itself. */
+  readonly address?: (group: string) => string;
   /** With this a child process makes an adapter of the same broker by itself: an adapter module, and its config. */
   readonly child?: { readonly module: string; readonly config: AdapterConfig };
   /** Cases that are inconclusive on this target, and why: an emulator's known gaps. */

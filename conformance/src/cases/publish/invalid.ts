@@ -18,7 +18,8 @@ export const invalid: readonly ConformanceCase[] = [
       const { text: mostText, binary: mostBinary } = t.supports.publish.size;
       const text = t.topicOf<string>('text', { codec: 'text' });
       const bytes = t.topicOf<Uint8Array>('bytes', { codec: 'bytes' });
-      const bus = await t.connect({ topics: [text, bytes] });
+      const groups = [t.group('inventory')];
+      const bus = await t.connect({ topics: [text, bytes], config: { topics: { [text.name]: { groups } } } });
       const binary = new Uint8Array(mostBinary + 1).fill(0xff);
       for (const publish of [bus.publish(text, 'x'.repeat(mostText + 1)), bus.publish(bytes, binary)]) {
         const error = await t.expectError(publish, 'too-large');
@@ -40,6 +41,7 @@ export const invalid: readonly ConformanceCase[] = [
     cost: 'quick',
     run: async (t: CaseContext) => {
       const orders = t.topic('orders');
+      await t.provision(orders, [t.group('inventory')]);
       const bus = await t.connect({ topics: [orders] });
       const names = [
         'waybill-id',

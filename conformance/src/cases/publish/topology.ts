@@ -29,7 +29,7 @@ export const topologies: readonly ConformanceCase[] = [
       );
       // Had any of these made it, it would be there now.
       await t.expectError(t.connect({ topics: [orders], config }), 'not-found');
-      await t.connect({ topics: [orders] });
+      await t.provision(orders, [t.group('inventory')]);
       const verified = await t.connect({ topics: [orders], config });
       t.equal((await t.publish(verified, orders)).status, 'confirmed', 'a publish to the topic that is there');
     },
@@ -48,7 +48,7 @@ export const topologies: readonly ConformanceCase[] = [
       );
       t.equal([...new Set(said)], ['rejected not-found'], 'outcomes');
       await t.expectError(t.connect({ topics: [orders], config: { topology: 'verify' } }), 'not-found');
-      await t.connect({ topics: [orders] });
+      await t.provision(orders, [t.group('inventory')]);
       t.equal((await t.publish(bus, orders)).status, 'confirmed', 'a publish once the topic is there');
     },
   },
@@ -61,7 +61,7 @@ export const topologies: readonly ConformanceCase[] = [
       const named = t.topic('named');
       const found = t.topic('found');
       const verify = { topology: 'verify' } as const;
-      await t.connect({ topics: [named] });
+      await t.provision(named, [t.group('fraud')]);
       await t.connect({ topics: [named], config: verify });
       // Ten connections at once, none of which has named it.
       const buses = await Promise.all(Array.from({ length: 10 }, () => t.connect()));

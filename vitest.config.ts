@@ -4,8 +4,9 @@ import { defineConfig } from 'vitest/config';
 const brokers = ['kafka', 'rabbitmq', 'redis', 'sqs'];
 
 export default defineConfig({
-  // Tests read the sources, never a stale build. Vite's own server conditions follow ours, since a list replaces them.
-  ssr: { resolve: { conditions: ['waybill-source', 'module', 'node', 'development|production'] } },
+  // Tests read the sources, never a stale build. Vite's own server conditions follow ours, since a list replaces them,
+  // but for `module`: what it names is for bundlers, and Node can't load all of it.
+  ssr: { resolve: { conditions: ['waybill-source', 'node', 'development|production'] } },
   test: {
     passWithNoTests: false,
     testTimeout: 60_000, // a bound, not an assertion: property tests on a busy machine are slow
@@ -17,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           maxWorkers: 2,
-          maxConcurrency: 12, // the suite on memory mostly waits
+          maxConcurrency: 8, // the suite on memory mostly waits
           include: [
             'packages/*/test/**/*.test.ts',
             'conformance/test/**/*.test.ts',
@@ -32,6 +33,7 @@ export default defineConfig({
           name: 'brokers',
           include: [`adapters/{${brokers.join(',')}}/test/**/*.test.ts`],
           maxWorkers: 2, // one broker serves them all
+          maxConcurrency: 8,
           testTimeout: 60_000,
           hookTimeout: 120_000, // starting a broker, or installing it
           sequence: { groupOrder: 1 }, // after `unit`: Vitest wants groups where worker counts differ

@@ -31,4 +31,5 @@ export {
 export type { Direction } from './proxy-flow.ts';
 export type { Match, ProxyConnection } from './proxy-pair.ts';
 export { type Losing, ProxyPool } from './proxy-pool.ts';
+export { type SqsCall, SqsDouble, type SqsDoubleOptions, type SqsFault, type SqsFaultTiming } from './sqs-double.ts';
 export { TcpProxy } from './tcp-proxy.ts';

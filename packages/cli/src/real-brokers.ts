@@ -67,6 +67,14 @@ const fromTestbed: Readonly<Record<string, (io: Io) => Promise<Harness | Missing
     const { redisHarness } = await import('@waybill/conformance/harness/redis');
     return redisHarness({ start: { env }, adapter: { lease: '2s' } });
   },
+  sqs: async ({ env }) => {
+    const { sqsHarness } = await import('@waybill/conformance/harness/sqs');
+    return sqsHarness('sqs', { start: { env } });
+  },
+  'sqs-fifo': async ({ env }) => {
+    const { sqsHarness } = await import('@waybill/conformance/harness/sqs');
+    return sqsHarness('sqs-fifo', { start: { env } });
+  },
 };
 
 /**

@@ -1,5 +1,6 @@
 import type { BenchBroker } from '../bench-client.ts';
 import { kafka } from './kafka.ts';
 import { redis } from './redis.ts';
+import { sqs } from './sqs.ts';
 
-export const BROKERS: readonly BenchBroker[] = [kafka, redis];
+export const BROKERS: readonly BenchBroker[] = [kafka, redis, sqs];

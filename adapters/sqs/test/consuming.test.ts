@@ -224,3 +224,24 @@ test('polls do not take the sockets of acks', async () => {
   expect(performance.now() - began).toBeLessThan(700);
   await Promise.all(polls);
 });
+
+test.each(['sqs', 'sqs-fifo'] as const)(
+  'on %s lost answers to deletes and to visibility changes cost nothing',
+  async (kind) => {
+    await using on = await OnDouble.open(kind);
+    const adapter = await on.adapter({ timeout: '500ms' });
+    await on.provision(adapter, ['inventory']);
+    await on.publish(adapter, [on.message('a'), on.message('b'), on.message('c')]);
+    const subscription = await on.subscribe(adapter, 'inventory');
+    const [a, b, c] = await on.take(subscription, 3);
+    on.double.inject('DeleteMessageBatch', { kind: 'lose', what: 'answer' });
+    expect(await subscription.ack([a?.receipt])).toEqual(['ok']);
+    on.double.inject('ChangeMessageVisibilityBatch', { kind: 'hang' });
+    await expect(subscription.extend?.([b?.receipt], 30_000)).rejects.toThrow();
+    const [until] = (await subscription.extend?.([b?.receipt], 30_000)) ?? [];
+    expect(until).not.toBe('lost');
+    on.double.inject('ChangeMessageVisibilityBatch', { kind: 'lose', what: 'answer' });
+    await subscription.nack?.([c?.receipt], nothing);
+    expect(on.double.queue(on.queueName('inventory'))?.counts()).toEqual({ visible: 1, inFlight: 1, delayed: 0 });
+  },
+);

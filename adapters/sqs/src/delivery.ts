@@ -3,8 +3,17 @@ import type { Delivery } from '@waybill/core/adapter';
 import { envelopeOf, type Reading } from './entry.ts';
 import type { Receipt } from './receipts.ts';
 
-/** @param group Whose inbox the queue is, too: what carries its name was sent there. Null where there is no inbox. */
-export function deliveryOf(message: Message, receipt: Receipt, group: string | null, reading: Reading): Delivery {
+/**
+ * @param group Whose inbox the queue is, too: what carries its name was sent there. Null where there is no inbox.
+ * @param uncounted Arrivals that are not to be counted.
+ */
+export function deliveryOf(
+  message: Message,
+  receipt: Receipt,
+  group: string | null,
+  uncounted: number,
+  reading: Reading,
+): Delivery {
   const envelope = envelopeOf(message, reading);
   const { MessageId: id, Attributes: attributes } = message;
   return {
@@ -21,7 +30,7 @@ export function deliveryOf(message: Message, receipt: Receipt, group: string | n
     origin: group !== null && envelope.control?.group === group ? 'inbox' : 'topic',
     partition: 0,
     position: id === undefined ? null : { 0: id },
-    deliveryCount: Number(attributes?.ApproximateReceiveCount ?? 1),
+    deliveryCount: Math.max(1, Number(attributes?.ApproximateReceiveCount ?? 1) - uncounted),
     storedAttempt: null,
     leaseUntil: receipt.until,
     fence: null,

@@ -48,8 +48,8 @@ export async function browseQueue(
       );
       empty = Messages.length === 0 ? empty + 1 : 0;
       for (const message of Messages) {
-        held.push({ handle: message.ReceiptHandle ?? '', since, until: since + LOOK * 1_000 });
         const id = message.MessageId ?? '';
+        held.push({ id, handle: message.ReceiptHandle ?? '', since, until: since + LOOK * 1_000 });
         seen.set(id, { ...envelopeOf(message, reading), position: { 0: id }, partition: 0 });
       }
     }

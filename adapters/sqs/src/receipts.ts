@@ -7,6 +7,8 @@ import type { Topology } from './topology.ts';
 
 /** What settles one delivery. */
 export interface Receipt {
+  /** SQS's id of the message. */
+  readonly id: string;
   readonly handle: string;
   /** Monotonic ms: when the receive that brought it began. */
   readonly since: number;

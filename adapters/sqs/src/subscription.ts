@@ -32,6 +32,8 @@ const PACE_MIN = 20;
 const PACE_MAX = 200;
 const RETRY_MIN = 100;
 const RETRY_MAX = 5_000;
+/** Messages whose give-backs are remembered. */
+const MOST_REMEMBERED = 10_000;
 /** What a close waits for calls under way, on top of a poll's own time. */
 const GRACE = 2_000;
 
@@ -65,6 +67,11 @@ export class SqsSubscription implements AdapterSubscription {
   readonly #held = new Set<Receipt>();
   /** Receives on FIFO whose answer was lost: asked again under the same id, they give the same messages. */
   readonly #unanswered: { readonly id: string; readonly count: number }[] = [];
+  /**
+   * How often each message was given back here. SQS counts those arrivals, too, but a process that gives back is alive: it
+   * was not killed by that message (R10).
+   */
+  readonly #givenBack = new Map<string, number>();
   #ready: Delivery[] = [];
   #asked = 0;
   /** Polls that may be under way at once: more while they come back full. */
@@ -114,6 +121,7 @@ export class SqsSubscription implements AdapterSubscription {
     const mine = (receipts as readonly Receipt[]).filter((receipt) => this.#held.has(receipt));
     const results = await this.#receipts.delete(mine);
     this.#forget(mine);
+    for (const { id } of mine) this.#givenBack.delete(id);
     const known = new Map(mine.map((receipt, index) => [receipt, results[index]]));
     return receipts.map((receipt) => known.get(receipt as Receipt) ?? 'lost');
   }
@@ -121,6 +129,7 @@ export class SqsSubscription implements AdapterSubscription {
   async nack(receipts: readonly Opaque[], { delay }: { delay: number }): Promise<void> {
     if (this.#closing !== null) return;
     this.#forget(receipts);
+    for (const { id } of receipts as readonly Receipt[]) this.#givenBack.set(id, (this.#givenBack.get(id) ?? 0) + 1);
     await this.#receipts.giveBack(receipts as readonly Receipt[], Math.ceil(delay / 1_000));
   }
 
@@ -146,6 +155,7 @@ export class SqsSubscription implements AdapterSubscription {
 
   #forget(receipts: readonly Opaque[]): void {
     for (const receipt of receipts) this.#held.delete(receipt as Receipt);
+    if (this.#givenBack.size > MOST_REMEMBERED) this.#givenBack.clear();
   }
 
   /** One poll, or, while they come back full, as many as there is credit for. */
@@ -223,9 +233,11 @@ export class SqsSubscription implements AdapterSubscription {
     if (messages.length === asked) this.#width = Math.min(MOST_POLLS, this.#width * 2);
     const until = began + this.#visibility * 1_000 - marginOf(this.#visibility);
     for (const message of messages) {
-      const receipt: Receipt = { handle: message.ReceiptHandle ?? '', since: began, until };
+      const id = message.MessageId ?? '';
+      const receipt: Receipt = { id, handle: message.ReceiptHandle ?? '', since: began, until };
       this.#held.add(receipt);
-      this.#ready.push(deliveryOf(message, receipt, this.#group, this.#settings));
+      const uncounted = this.#givenBack.get(id) ?? 0;
+      this.#ready.push(deliveryOf(message, receipt, this.#group, uncounted, this.#settings));
     }
   }
 

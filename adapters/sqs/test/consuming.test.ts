@@ -245,3 +245,19 @@ test.each(['sqs', 'sqs-fifo'] as const)(
     expect(on.double.queue(on.queueName('inventory'))?.counts()).toEqual({ visible: 1, inFlight: 1, delayed: 0 });
   },
 );
+
+test('what this process gives back is no arrival that counts', async () => {
+  await using on = await OnDouble.open('sqs');
+  const adapter = await on.adapter();
+  await on.provision(adapter, ['inventory']);
+  await on.publish(adapter, [on.message(null)]);
+  const subscription = await on.subscribe(adapter, 'inventory');
+  for (let round = 0; round < 20; round++) {
+    const [delivery] = await on.take(subscription, 1);
+    expect(delivery?.deliveryCount).toBe(1);
+    await subscription.nack?.([delivery?.receipt], nothing);
+  }
+  const other = await on.subscribe(adapter, 'inventory');
+  const [delivery] = await on.take(other, 1);
+  expect(delivery?.deliveryCount).toBe(21); // it can't know
+});

@@ -20,7 +20,7 @@ export async function deadLetters<T>(
   group: string,
 ): Promise<readonly DeadMessage[]> {
   const letters = bus.dlq(topic, group);
-  if (t.supports.browse.by === 'native') return letters.list({ max: 1_000 });
+  if (t.supports.browse.by !== 'refused') return letters.list({ max: 1_000 });
   const seen: DeadMessage[] = [];
   const { redriven } = await letters.redrive({
     where: (message) => {

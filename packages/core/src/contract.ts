@@ -105,6 +105,8 @@ export interface Delivery extends Envelope {
   readonly position: Position | null;
   /** The broker's count of arrivals, 1 on the first; null where `settle.deliveryCount` is refused. */
   readonly deliveryCount: number | null;
+  /** What it was published under, where there is no position and the adapter carries it: it tells copies of copies apart. */
+  readonly sendId?: string;
   /** The attempt stored by a `nack` with `failed: true`; null otherwise. */
   readonly storedAttempt: number | null;
   /** Monotonic milliseconds (core's clock) at which the lease ends; null where it ends only by revocation. */

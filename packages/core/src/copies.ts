@@ -116,9 +116,7 @@ function keptControl(held: Held): Control {
 
 function copyOf(held: Held, destination: Destination, control: Control, delay: number): OutgoingMessage {
   const { delivery } = held;
-  // Where there is no position, id, attempt and count tell this copy from the next one of the same message.
-  const at =
-    delivery.position === null ? `${held.attempt} ${delivery.deliveryCount ?? 0}` : positionText(delivery.position);
+  const at = delivery.position === null ? sendOf(held) : positionText(delivery.position);
   // The inbox counts its positions by itself, so the same place in the topic is another one.
   const place = delivery.origin === 'inbox' ? `inbox ${at}` : at;
   return {
@@ -131,6 +129,11 @@ function copyOf(held: Held, destination: Destination, control: Control, delay: n
         : null,
     delay,
   };
+}
+
+/** Where there is no position, the send that a delivery came from tells its copy from the copies of others. */
+function sendOf({ delivery, attempt }: Held): string {
+  return delivery.sendId ?? `${attempt} ${delivery.deliveryCount ?? 0}`;
 }
 
 /** The fields of a message that every copy keeps, byte for byte (R5). */

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
  *
  * @param id The message id.
  * @param destination The physical destination of the copy.
- * @param position The place of the delivery that it was made from; where there is none, that delivery's own `sendId` and attempt.
+ * @param position The place of the delivery that it was made from; where there is none, that delivery's own `sendId`.
  */
 export function sendIdOf(id: string, destination: string, position: string): string {
   // JSON keeps the three parts apart, whatever characters they hold.

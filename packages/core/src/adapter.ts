@@ -7,7 +7,7 @@ export * from './contract.ts';
 export * from './supports.ts';
 export { WaybillError, ERROR_CODES, type ErrorCode } from './errors.ts';
 export { Inbox } from './inbox.ts';
-export { assign } from './balance.ts';
+export { assign, rank } from './balance.ts';
 export { murmur2, partitionOf } from './murmur2.ts';
 export { Watermark } from './watermark.ts';
 export { type Filter, compileFilter } from './filter.ts';

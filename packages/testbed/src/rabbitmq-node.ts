@@ -10,6 +10,12 @@ export interface NodeEnvironment {
   readonly distribution: number;
 }
 
+/**
+ * Milliseconds after which the broker sends again what it dead-letters and a queue has not taken, such as one that was not
+ * up yet after a restart. By default three minutes, and `rabbitmq.conf` has no name for it.
+ */
+const again = 3_000;
+
 /** Keeps a node apart from all others of the machine: it has a name server, a cookie and folders of its own. */
 export function nodeEnvironment({ folder, names, distribution }: NodeEnvironment): Record<string, string> {
   return {
@@ -25,7 +31,10 @@ export function nodeEnvironment({ folder, names, distribution }: NodeEnvironment
     RABBITMQ_DIST_PORT: String(distribution),
     ERL_EPMD_PORT: String(names),
     ERL_EPMD_ADDRESS: '127.0.0.1',
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1}',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: [
+      '-kernel inet_dist_use_interface {127,0,0,1}',
+      `-rabbit dead_letter_worker_publisher_confirm_timeout ${again}`,
+    ].join(' '),
     LC_ALL: 'C.UTF-8',
   };
 }

@@ -111,6 +111,7 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
     seed,
     run: async (one) => {
       const { result, history } = await runCase(one, shared);
+      if (alone(one)) await harness.tidy?.().catch(() => undefined);
       if (!shared.keep) return result;
       const name = `${harness.name}-${one.id}.jsonl`.replaceAll(/[^A-Za-z0-9.-]/g, '_');
       writeFileSync(join(shared.folder, name), history.map((event) => `${JSON.stringify(event)}\n`).join(''));

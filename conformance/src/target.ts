@@ -74,6 +74,8 @@ export interface Harness {
   readonly knownGaps?: Readonly<Record<string, string>>;
   /** Whether the broker answers now. Asked when a case fails: a dead broker makes it inconclusive, not failed. */
   healthy?(): Promise<boolean>;
+  /** Called after a case that had the broker for itself: what it made may go. */
+  tidy?(): Promise<void>;
   /** Deletes what was created under the run's prefix. */
   close(): Promise<void>;
 }

@@ -96,6 +96,7 @@ export const delay: readonly ConformanceCase[] = [
     cost: 'slow',
     run: async (t) => {
       const orders = t.topic('orders', { ordering: 'key' });
+      await t.provision(orders, [t.group('inventory')]);
       const bus = await t.connect({ topics: [orders] });
       const stamp = { run: t.run, case: t.id, key: 'k1', seq: 1 };
       if (!t.supports.publish.delay.ordered) {

@@ -96,9 +96,14 @@ export const deadLetterRecord: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders] });
       const dead = heard(bus, 'dead-lettered');
       const retry = { attempts: 2, backoff: fixed(20) };
+      let struck = false;
       await t.consume(bus, orders, { group, retry }, async ({ payload }, { attempt }) => {
         if (payload.sentinel === true) return;
-        if (attempt === 2) await t.fault.unknownOutcome(1);
+        // Once: where the original comes again with the new connection, the second dead letter is let through.
+        if (attempt === 2 && !struck) {
+          struck = true;
+          await t.fault.unknownOutcome(1);
+        }
         throw new Error('refused');
       });
       const { id } = await t.publish(bus, orders);

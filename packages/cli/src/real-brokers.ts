@@ -63,6 +63,10 @@ const fromTestbed: Readonly<Record<string, (io: Io) => Promise<Harness | Missing
     const { kafkaHarness } = await import('@waybill/conformance/harness/kafka');
     return kafkaHarness({ start: { env }, adapter: { lease: '1500ms', timeout: '3s', metadataAge: '2s' } });
   },
+  rabbitmq: async ({ env }) => {
+    const { rabbitmqHarness } = await import('@waybill/conformance/harness/rabbitmq');
+    return rabbitmqHarness({ start: { env }, adapter: { heartbeat: '2s' } });
+  },
   redis: async ({ env }) => {
     const { redisHarness } = await import('@waybill/conformance/harness/redis');
     return redisHarness({ start: { env }, adapter: { lease: '2s' } });

@@ -76,6 +76,8 @@ function open(settings: Settings, role: string, patience: number): Client {
 function presentable(error: unknown): unknown {
   if (typeof error !== 'object' || error === null) return error;
   if ('command' in error) delete error.command;
+  if (error instanceof Error && error.message.startsWith('Unknown RESP type'))
+    return new WaybillError('disconnected', 'redis: what answers there is no Redis', { cause: error });
   // A Cluster's error says why in another one.
   if ('lastNodeError' in error && error.lastNodeError instanceof Error) return presentable(error.lastNodeError);
   // What Node throws for a name with several addresses has no message of its own.

@@ -13,7 +13,7 @@ const codes: readonly (readonly [RegExp, ErrorCode])[] = [
   [/unknown command/i, 'unsupported'],
 ];
 const lost =
-  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection is closed|Stream isn't writeable|Socket timeout|connection close|Socket closed|socket hang up|disconnected before secure TLS|All sentinels are unreachable|Cluster isn't ready|None of startup nodes|Failed to refresh slots|Cluster is ended/i;
+  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection is closed|Stream isn't writeable|Socket timeout|connection close|Unknown RESP type|Socket closed|socket hang up|disconnected before secure TLS|All sentinels are unreachable|Cluster isn't ready|None of startup nodes|Failed to refresh slots|Cluster is ended/i;
 
 /** Whether the server itself refused: then the command has changed nothing. */
 export const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError';

@@ -87,16 +87,27 @@ export async function ownSentinel(master: OwnServer): Promise<{ url: string; sto
   };
 }
 
-const clustered = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1'];
+/** A node's second port is the first and 10,000, and may be another's, unless it is given. */
+const clustered = async (): Promise<{ bus: number; options: string[] }> => {
+  const bus = await freePort();
+  const options = ['--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1', '--cluster-port', String(bus)];
+  return { bus, options };
+};
 
 /** A Cluster of so many masters, without replicas. */
 export async function ownCluster(nodes: number): Promise<{ servers: OwnServer[]; url: string }> {
-  const servers = await Promise.all(Array.from({ length: nodes }, () => ownServer(clustered)));
+  const buses: number[] = [];
+  const start = async (_: unknown, at: number): Promise<OwnServer> => {
+    const { bus, options } = await clustered();
+    buses[at] = bus;
+    return ownServer(options);
+  };
+  const servers = await Promise.all(Array.from({ length: nodes }, start));
   const [first] = servers;
   for (const [at, { raw, port }] of servers.entries()) {
     const from = Math.floor((16_384 * at) / nodes);
     await raw.call('CLUSTER', ['ADDSLOTSRANGE', from, Math.floor((16_384 * (at + 1)) / nodes) - 1]);
-    if (at > 0) await first?.raw.call('CLUSTER', ['MEET', '127.0.0.1', port]);
+    if (at > 0) await first?.raw.call('CLUSTER', ['MEET', '127.0.0.1', port, buses[at] as number]);
   }
   const ready = async ({ raw }: OwnServer): Promise<boolean> => {
     const info = String(await raw.call('CLUSTER', ['INFO']));

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, test } from 'vitest';
 import { isRequired } from '@waybill/testbed';
+import { badInput } from './bad-input.ts';
 import { consuming } from './consuming.ts';
 import { faults } from './faults.ts';
 import { handOver } from './hand-over.ts';
@@ -25,5 +26,6 @@ describe.skipIf(broker === null)(broker === null ? `not-run: ${missing}` : 'redi
   orderedTopics();
   leasing();
   faults();
+  badInput();
   handOver();
 });

@@ -1,10 +1,11 @@
-import type { Control, Destination, Headers, OutgoingMessage, Position } from './contract.ts';
+import type { Control, Destination, Headers, HeaderValue, OutgoingMessage, Position } from './contract.ts';
 import { ERROR_CODES, WaybillError } from './errors.ts';
 import type { Events } from './events.ts';
 import { sendIdOf } from './hash.ts';
 import type { Held } from './held.ts';
 import type { Link } from './link.ts';
 import { partitionOf } from './murmur2.ts';
+import { headerProblem } from './outgoing.ts';
 import type { Publisher } from './publisher.ts';
 import type { Route } from './route.ts';
 
@@ -101,6 +102,7 @@ export class Copies {
           return;
         }
         if (failure.code === 'too-large') sent = slimmer(sent);
+        else if (failure.code === 'invalid') sent = lawful(sent);
         else if (!ERROR_CODES[failure.code].retriable) this.#link.forgetProvisioned();
         await this.#link.pause(Math.min(PAUSE_MAX, PAUSE_MIN * 2 ** attempt));
       }
@@ -158,6 +160,14 @@ function slimmer(message: OutgoingMessage): OutgoingMessage {
   if (dead !== undefined && (dead['message'] ?? '') !== '')
     return { ...message, control: { ...message.control, dead: { ...dead, message: '' } } };
   return { ...message, headers: Object.create(null) as Headers };
+}
+
+/** A stranger may write headers that nobody may publish, such as one without a name: they would hold the copy up for ever. */
+function lawful(message: OutgoingMessage): OutgoingMessage {
+  const headers = Object.create(null) as Record<string, HeaderValue>;
+  for (const [name, value] of Object.entries(message.headers))
+    if (headerProblem(name, message.headers) === null) headers[name] = value;
+  return { ...message, headers };
 }
 
 /** One line without control or bidi characters, cut at `limit`. */

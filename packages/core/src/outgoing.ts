@@ -80,7 +80,8 @@ export function refusal(message: OutgoingMessage, destination: Destination, supp
   return null;
 }
 
-function headerProblem(name: string, headers: Headers): string | null {
+/** Why nobody may publish a header of this name and value, or null. */
+export function headerProblem(name: string, headers: Headers): string | null {
   if (name.length === 0 || name.length > 255) return `a header name has ${name.length} characters; allowed: 1 to 255`;
   const lower = name.toLowerCase();
   if (lower.startsWith(RESERVED_PREFIX))

@@ -145,7 +145,8 @@ export class SqsSubscription implements AdapterSubscription {
   async #close(): Promise<void> {
     this.#closed.abort();
     // A poll that is dropped may still take messages, and hide them for a lease: it is let end.
-    await patiently(Promise.all(this.#polls), this.#settings.pollWait + GRACE);
+    const patience = this.#failure === undefined ? this.#settings.pollWait + GRACE : GRACE;
+    await patiently(Promise.all(this.#polls), patience);
     this.#stop.abort();
     const left = [...this.#held].filter(({ until }) => until > performance.now()).toReversed();
     this.#ready = [];

@@ -63,14 +63,20 @@ function keyOf(key: Buffer | null): string | null {
 }
 
 /** Of headers of one name the last counts. What a stranger sends is text where it is valid UTF-8. */
-function* headersOf({ headers }: FetchedRecord): Generator<[string, HeaderValue]> {
-  const binary = BINARY in headers ? namesIn(lastOf(headers[BINARY])) : null;
-  for (const name of Object.keys(headers)) {
+function headersOf({ headers }: FetchedRecord): (readonly [string, HeaderValue])[] {
+  const pairs: (readonly [string, HeaderValue])[] = [];
+  const names = Object.keys(headers);
+  const binary = names.includes(BINARY) ? namesIn(lastOf(headers[BINARY])) : null;
+  for (const name of names) {
     const value = lastOf(headers[name]);
-    if (binary?.has(name) === true || !isUtf8(value)) yield [name, Buffer.from(value)];
-    else yield [name, value.toString()];
+    const bytes = binary?.has(name) === true || (!isOurs(name) && !isUtf8(value));
+    pairs.push([name, bytes ? Buffer.from(value) : value.toString()]);
   }
+  return pairs;
 }
+
+/** What Waybill writes there is text; what anybody else does is read as text. */
+const isOurs = (name: string): boolean => name.startsWith('waybill-') || name === 'content-type';
 
 /** kafkajs takes what every object inherits for an earlier header of that name, and puts it first. */
 function lastOf(found: unknown): Buffer {

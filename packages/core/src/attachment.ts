@@ -17,11 +17,6 @@ export interface AttachmentOwner {
   broken(error: WaybillError): void;
 }
 
-interface Source {
-  readonly partition: number;
-  readonly watermark: Watermark<Receipt>;
-}
-
 /**
  * One life of one adapter subscription: what is held through it, its acks in batches, its watermarks where settlement is
  * cumulative, and its leases. When it ends, what it still holds is lost; late settles die here, quietly (R9).
@@ -35,7 +30,11 @@ export class Attachment {
   readonly #owner: AttachmentOwner;
   readonly #lease: number;
   readonly #what: string;
-  readonly #sources = new Map<string, Source>();
+  /** By origin, then by partition. */
+  readonly #sources: Readonly<Record<Delivery['origin'], (Watermark<Receipt> | undefined)[]>> = {
+    topic: [],
+    inbox: [],
+  };
   #acks: Held[] = [];
   #flushing: Promise<void> | null = null;
   #completed = 0;
@@ -60,7 +59,7 @@ export class Attachment {
   /** Takes one delivery into account. */
   hold(delivery: Delivery, key: string | null, firstOfKey: boolean): Held {
     const slot =
-      this.#supports.settle.mode === 'cumulative' ? this.#source(delivery).watermark.register(delivery.receipt, 0) : -1;
+      this.#supports.settle.mode === 'cumulative' ? this.#source(delivery).register(delivery.receipt, 0) : -1;
     const held = new Held(delivery, this, key, slot, firstOfKey);
     this.held.add(held);
     this.bytes += held.bytes;
@@ -76,13 +75,13 @@ export class Attachment {
     }
     held.state = 'settling';
     if (held.slot >= 0 && held.onAcked === null) {
-      this.#source(held.delivery).watermark.complete(held.slot);
+      this.#source(held.delivery).complete(held.slot);
       this.#free(held);
       if (++this.#completed >= DEFAULTS.commitMessages || this.#acks.length > 0) this.#flush();
       else this.#commitTimer ??= this.#link.clock.setTimer(() => this.#commitDue(), DEFAULTS.commitInterval);
       return;
     }
-    if (held.slot >= 0) this.#source(held.delivery).watermark.complete(held.slot);
+    if (held.slot >= 0) this.#source(held.delivery).complete(held.slot);
     this.#acks.push(held);
     this.#flush();
   }
@@ -159,8 +158,9 @@ export class Attachment {
 
   /** Forgets the watermarks of partitions that have gone, or of all: receipts of an old life must never be sent. */
   forget(partitions?: readonly number[]): void {
-    for (const [name, source] of this.#sources)
-      if (partitions === undefined || partitions.includes(source.partition)) this.#sources.delete(name);
+    for (const sources of Object.values(this.#sources))
+      if (partitions === undefined) sources.length = 0;
+      else for (const partition of partitions) sources[partition] = undefined;
   }
 
   /** The end of this life. Everything still held is lost. */
@@ -172,7 +172,7 @@ export class Attachment {
     this.#commitTimer = this.#leaseTimer = null;
     this.lose(() => true);
     for (const held of this.#acks.splice(0)) held.onAcked?.(false);
-    this.#sources.clear();
+    this.forget();
   }
 
   #lose(held: Held): void {
@@ -182,14 +182,8 @@ export class Attachment {
     this.#owner.leaseLost(held, was);
   }
 
-  #source(delivery: Delivery): Source {
-    const name = `${delivery.origin} ${delivery.partition}`;
-    let source = this.#sources.get(name);
-    if (source === undefined) {
-      source = { partition: delivery.partition, watermark: new Watermark() };
-      this.#sources.set(name, source);
-    }
-    return source;
+  #source({ origin, partition }: Delivery): Watermark<Receipt> {
+    return (this.#sources[origin][partition] ??= new Watermark());
   }
 
   #free(held: Held): void {
@@ -256,7 +250,7 @@ export class Attachment {
   }
 
   #passed(held: Held): boolean {
-    return this.#source(held.delivery).watermark.passed(held.slot);
+    return this.#source(held.delivery).passed(held.slot);
   }
 
   #acked(held: Held, settled: boolean): void {
@@ -283,8 +277,8 @@ export class Attachment {
   #watermarks(): Receipt[] {
     this.#completed = 0;
     const receipts: Receipt[] = [];
-    for (const { watermark } of this.#sources.values()) {
-      const receipt = watermark.take();
+    for (const watermark of [...this.#sources.topic, ...this.#sources.inbox]) {
+      const receipt = watermark?.take();
       if (receipt !== undefined) receipts.push(receipt);
     }
     return receipts;

@@ -77,11 +77,14 @@ export const orderPerKey: readonly ConformanceCase[] = [
     title: 'Order holds for keys that share a partition, also beside a hot key with nine tenths of the traffic.',
     needs: { 'order.key': true },
     cost: 'quick',
+    timeout: 90_000,
     run: async (t) => {
       const orders = t.topic('orders', { ordering: 'key' });
       const group = t.group('inventory');
       const config = withPartitions(t, orders, partitions);
-      const bus = await t.connect({ topics: [orders], config });
+      // Some brokers store one key's messages one round trip after another, and there are 360.
+      const publish = { timeout: t.scaled(60_000) };
+      const bus = await t.connect({ topics: [orders], config: { ...config, publish } });
       const consumer = await t.consume(bus, orders, { group, concurrency: 16 }, ({ key }) =>
         key === 'hot' ? undefined : t.pass(5),
       );

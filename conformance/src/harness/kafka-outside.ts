@@ -43,15 +43,16 @@ export class KafkaOutside {
     return all.filter((name) => !name.startsWith('__'));
   }
 
-  /** The members of a group that have one of these partitions; without any, all members. */
+  /** The members of a group that have one of these partitions, or have not let go of it; without any, all members. */
   async membersOf(groupId: string, partitions: readonly number[] = []): Promise<string[]> {
     const { admin, protocol } = await this.#connected();
     const { groups } = await admin.describeGroups([groupId]);
     const wanted = new Set(partitions);
     return (groups[0]?.members ?? [])
-      .filter(({ memberAssignment }) => {
-        const has = Object.values(protocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}).flat();
-        return wanted.size === 0 || has.some((partition) => wanted.has(partition));
+      .filter(({ memberAssignment, memberMetadata }) => {
+        const given = Object.values(protocol.MemberAssignment.decode(memberAssignment)?.assignment ?? {}).flat();
+        const claimed = claimsIn(protocol.MemberMetadata.decode(memberMetadata)?.userData.toString() ?? '');
+        return wanted.size === 0 || [...given, ...claimed].some((partition) => wanted.has(partition));
       })
       .map(({ memberId }) => memberId);
   }
@@ -171,5 +172,14 @@ export class KafkaOutside {
       return { kafka, admin, protocol, topicType: types.TOPIC };
     })();
     return this.#client;
+  }
+}
+
+/** As the adapter's members write them when they join. */
+function claimsIn(userData: string): number[] {
+  try {
+    return (JSON.parse(userData) as { claims?: number[] }).claims ?? [];
+  } catch {
+    return [];
   }
 }

@@ -7,6 +7,7 @@ const ANSWER = 900;
 export class Arrivals {
   #wake: (() => void) | null = null;
   #failure: { readonly error: unknown } | null = null;
+  #closed = false;
 
   /** What `take` gives, at once or when something has come; nothing after a while, or when the signal fires. */
   async take(take: () => Delivery[], signal: AbortSignal): Promise<Delivery[]> {
@@ -15,7 +16,7 @@ export class Arrivals {
     if (now.length > 0 || signal.aborted) return now;
     await this.#wait(signal);
     if (this.#failure !== null) throw (this.#failure as { readonly error: unknown }).error;
-    return signal.aborted ? [] : take();
+    return signal.aborted || this.#closed ? [] : take();
   }
 
   /** Something has come. */
@@ -26,6 +27,12 @@ export class Arrivals {
   /** Nothing will come any more. What waits is not handed out: it stays unsettled. */
   fail(error: unknown): void {
     this.#failure ??= { error };
+    this.ring();
+  }
+
+  /** Nothing is wanted any more: who waits is answered with nothing. */
+  close(): void {
+    this.#closed = true;
     this.ring();
   }
 

@@ -128,7 +128,7 @@ export class KafkaSubscription implements AdapterSubscription {
 
   async #close(): Promise<void> {
     if (this.#watch !== null) clearInterval(this.#watch);
-    this.#arrivals.fail(new WaybillError('closed', 'kafka: the subscription is closed'));
+    this.#arrivals.close();
     this.#fetcher.stop();
     await this.#membership.leave();
     if (this.#options.spec.destination.kind === 'dead-letter') await this.#clear().catch(() => undefined);

@@ -17,6 +17,15 @@ export function consuming(): void {
     await second.close();
   });
 
+  test('a receive that waits is answered with nothing at a close, and refused after it', async () => {
+    const on = await adapter();
+    const from = await consume(on, await provisioned(on));
+    const waiting = from.receive(10, never);
+    await from.close();
+    expect(await waiting).toEqual([]);
+    await expect(from.receive(10, never)).rejects.toThrow(/closed/);
+  });
+
   test('a commit never goes back, and a receipt of a former life settles nothing', async () => {
     const on = await adapter();
     const orders = await provisioned(on, topic(1));

@@ -1,12 +1,11 @@
 import { Buffer } from 'node:buffer';
-import type { Admin, AssignerProtocol, Cluster, ConfigResourceTypes, Kafka, Producer } from 'kafkajs';
+import type { Admin, AssignerProtocol, Cluster, Kafka, Producer } from 'kafkajs';
 import { NotAble, type Spy } from '../target.ts';
 
 interface Client {
   readonly kafka: Kafka;
   readonly admin: Admin;
   readonly protocol: typeof AssignerProtocol;
-  readonly topicType: ConfigResourceTypes.TOPIC;
 }
 
 /** A request that kafkajs' types leave out. */
@@ -87,28 +86,6 @@ export class KafkaOutside {
     }
   }
 
-  /** Lets a topic take nothing, since too few replicas are in sync; or as before. */
-  async starve(topics: readonly string[], on: boolean): Promise<void> {
-    const { admin, topicType } = await this.#connected();
-    const { resources } = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: topics.map((name) => ({ type: topicType, name })),
-    });
-    await admin.alterConfigs({
-      validateOnly: false,
-      resources: resources.map(({ resourceName, configEntries }) => ({
-        type: topicType,
-        name: resourceName,
-        configEntries: [
-          ...configEntries
-            .filter(({ configName }) => configName === 'retention.ms' || configName === 'max.message.bytes')
-            .map(({ configName, configValue }) => ({ name: configName, value: configValue })),
-          ...(on ? [{ name: 'min.insync.replicas', value: '2' }] : []),
-        ],
-      })),
-    });
-  }
-
   spy(): Spy {
     return {
       objects: async (part) => (await this.topics()).filter((name) => name.includes(part)),
@@ -159,9 +136,7 @@ export class KafkaOutside {
 
   #connected(): Promise<Client> {
     this.#client ??= (async () => {
-      // Its enumerations are no exports that can be seen from here but by way of the default.
-      const { default: kafkajs } = (await import('kafkajs')) as unknown as { default: typeof import('kafkajs') };
-      const { Kafka: KafkaClient, AssignerProtocol: protocol, ConfigResourceTypes: types } = kafkajs;
+      const { Kafka: KafkaClient, AssignerProtocol: protocol } = await import('kafkajs');
       const kafka = new KafkaClient({
         clientId: 'waybill-harness',
         brokers: [...this.#brokers],
@@ -169,7 +144,7 @@ export class KafkaOutside {
       });
       const admin = kafka.admin();
       await admin.connect();
-      return { kafka, admin, protocol, topicType: types.TOPIC };
+      return { kafka, admin, protocol };
     })();
     return this.#client;
   }

@@ -1,5 +1,5 @@
 import { loadAdapterPackage } from '@waybill/core';
-import type { Adapter, AdapterConfig, AdapterModule, SendOutcome } from '@waybill/core/adapter';
+import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
 import {
   type BrokerProxy,
   describeNotRun,
@@ -49,13 +49,6 @@ export async function kafkaHarness(options: KafkaHarnessOptions = {}): Promise<H
   }
 }
 
-/** What the harness knows of an adapter that it has made. */
-interface Made {
-  readonly proxy: BrokerProxy | null;
-  /** Where it publishes. */
-  readonly topics: Set<string>;
-}
-
 async function harnessOf(
   broker: KafkaBroker,
   adapters: AdapterModule,
@@ -64,24 +57,15 @@ async function harnessOf(
   const config = (url: string): AdapterConfig => ({ url, options, client: 'waybill-suite' });
   const pool = broker.can.kill === true ? await ProxyPool.open(broker) : null;
   const outside = new KafkaOutside(broker.plain);
-  const all = new Map<Adapter, Made>();
-  const watchers = new Set<(outcomes: readonly SendOutcome[]) => void>();
+  const proxies = new Map<Adapter, BrokerProxy>();
   const made = new Set<string>();
   const adapter = (): Adapter => {
     const proxy = pool?.take() ?? null;
     const one = adapters.createAdapter(config(proxy?.url ?? broker.url));
-    const about: Made = { proxy, topics: new Set() };
-    all.set(one, about);
-    const publish = one.publish.bind(one);
+    if (proxy !== null) proxies.set(one, proxy);
     const provision = one.provision.bind(one);
     const close = one.close.bind(one);
     return Object.assign(one, {
-      publish: async (...call: Parameters<Adapter['publish']>) => {
-        about.topics.add(call[0].address ?? call[0].name);
-        const outcomes = await publish(...call);
-        for (const watch of watchers) watch(outcomes);
-        return outcomes;
-      },
       provision: async (...call: Parameters<Adapter['provision']>) => {
         const [{ destination, groups }] = call;
         for (const { name } of [destination, ...groups.flatMap(({ inbox }) => inbox ?? [])]) made.add(name);
@@ -91,7 +75,7 @@ async function harnessOf(
         try {
           await close();
         } finally {
-          all.delete(one);
+          proxies.delete(one);
           if (proxy !== null) await pool?.release(proxy);
         }
       },
@@ -104,7 +88,7 @@ async function harnessOf(
     version: broker.version,
     supports: adapters.createAdapter(config(broker.url)).supports,
     adapter,
-    faults: pool === null ? {} : faultsOf({ broker, pool, outside, all, watchers }),
+    faults: pool === null ? {} : faultsOf(broker, pool, outside, proxies),
     spy: outside.spy(),
     child: { module, config: config(pool?.take().url ?? broker.url) },
     healthy: () => outside.answers(),
@@ -127,20 +111,17 @@ function sever(proxy: BrokerProxy): void {
 
 const done: Heal = () => Promise.resolve();
 
-interface World {
-  readonly broker: KafkaBroker;
-  readonly pool: ProxyPool;
-  readonly outside: KafkaOutside;
-  readonly all: ReadonlyMap<Adapter, Made>;
-  readonly watchers: Set<(outcomes: readonly SendOutcome[]) => void>;
-}
-
-function faultsOf(world: World): Partial<Record<Fault, FaultAction>> {
-  const { broker, pool, outside, all } = world;
+/** Refusing sends for a while is none of them: a topic wants no more replicas in sync than it has. */
+function faultsOf(
+  broker: KafkaBroker,
+  pool: ProxyPool,
+  outside: KafkaOutside,
+  proxies: ReadonlyMap<Adapter, BrokerProxy>,
+): Partial<Record<Fault, FaultAction>> {
   const proxiesOf = (adapters: readonly Adapter[]): BrokerProxy[] =>
     adapters.map((one) => {
-      const proxy = all.get(one)?.proxy ?? null;
-      if (proxy === null) throw new NotAble('this adapter is none of the harness');
+      const proxy = proxies.get(one);
+      if (proxy === undefined) throw new NotAble('this adapter is none of the harness');
       return proxy;
     });
   const during = (adapters: readonly Adapter[], begin: (proxy: BrokerProxy) => void): Heal => {
@@ -174,11 +155,6 @@ function faultsOf(world: World): Partial<Record<Fault, FaultAction>> {
       const end = pool.lose(proxiesOf(adapters), losing);
       return async () => end();
     },
-    'reject-sends': async ({ adapters, count, refusal }) => {
-      if (refusal === 'permanent') throw new NotAble('Kafka can not be made to refuse a number of sends for good');
-      if (adapters.length > 0) throw new NotAble('a topic without enough replicas refuses every connection');
-      return starve(world, count);
-    },
     'take-over': async ({ topic, group, deliveries }) => {
       const partitions = deliveries.map(({ partition }) => partition);
       const groupId = `${topic}__${group}`;
@@ -188,26 +164,4 @@ function faultsOf(world: World): Partial<Record<Fault, FaultAction>> {
       return done;
     },
   };
-}
-
-/** Lets the topics that are published to want more replicas than there are, until so many sends were refused. */
-async function starve({ outside, all, watchers }: World, count: number): Promise<Heal> {
-  const topics = [...new Set([...all.values()].flatMap((one) => [...one.topics]))].filter(
-    (name) => !name.includes('__'),
-  );
-  if (topics.length === 0) throw new NotAble('nobody has published yet');
-  let left = count;
-  let healing: Promise<void> | null = null;
-  const heal = (): Promise<void> => {
-    watchers.delete(watch);
-    healing ??= outside.starve(topics, false);
-    return healing;
-  };
-  const watch = (outcomes: readonly SendOutcome[]): void => {
-    left -= outcomes.filter(({ status }) => status === 'rejected').length;
-    if (left <= 0) heal().catch(() => undefined); // it is said at the healing
-  };
-  await outside.starve(topics, true);
-  watchers.add(watch);
-  return heal;
 }

@@ -148,7 +148,12 @@ export class Requests {
   }
 
   readonly produce: Produce = async (topic, batches) => {
-    const leaders = await this.#connection.leaders(topic);
+    let leaders: Leaders;
+    try {
+      leaders = await this.#connection.leaders(topic);
+    } catch (error) {
+      return batches.map(() => ({ error, stored: 'no' }));
+    }
     const results: SendResult[] = [];
     const requests = new Map<string, number[]>();
     for (const [index, { partition }] of batches.entries()) {
@@ -199,9 +204,11 @@ export class Requests {
   }
 }
 
-/** Known to be away before anything was written. */
-const isUnwritten = (error: unknown): boolean =>
-  error instanceof Error && /^(?:Not connected|Connection error: connect )/.test(error.message);
+/**
+ * Known to be away before anything was written. An error of connecting does not tell: kafkajs also ends with it what was
+ * written on the connection before.
+ */
+const isUnwritten = (error: unknown): boolean => error instanceof Error && error.message === 'Not connected';
 
 /** One partition's refusal says nothing of the others, so core is to send all again. */
 function doubtful(error: unknown): unknown {

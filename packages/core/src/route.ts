@@ -15,6 +15,7 @@ export interface RouteOwner {
   expired(outgoing: Outgoing): boolean;
 }
 
+const SKIPPED: SendOutcome = { status: 'skipped' };
 const RETRY_MIN = 50;
 const RETRY_MAX = 2_000;
 
@@ -240,16 +241,22 @@ class Slot {
     } catch (error) {
       return this.#link.wrap(error, `publish to '${this.#destination.name}'`);
     }
+    // What ended while the broker was waited for was called rejected: it must not be sent any more.
+    const live = batch.filter(({ ended }) => !ended);
+    if (live.length === 0) return batch.map(() => SKIPPED);
     const messages: OutgoingMessage[] = [];
-    for (const outgoing of batch) messages.push(outgoing.message);
+    for (const outgoing of live) messages.push(outgoing.message);
     this.#call = new AbortController();
     const abort = (): void => this.#call?.abort();
     this.#link.signal.addEventListener('abort', abort);
     try {
       const outcomes = await adapter.publish(this.#destination, messages, this.#call.signal);
-      if (outcomes.length === messages.length) return outcomes;
+      if (outcomes.length === messages.length) {
+        let at = 0;
+        return batch.map((outgoing) => (outgoing === live[at] ? (outcomes[at++] as SendOutcome) : SKIPPED));
+      }
       const error = new Error(`${adapter.name} gave ${outcomes.length} outcomes for ${messages.length} messages`);
-      return messages.map(() => ({ status: 'unknown', error }));
+      return batch.map(() => ({ status: 'unknown', error }));
     } catch (error) {
       return this.#link.wrap(error, `publish to '${this.#destination.name}'`);
     } finally {

@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'brokers',
           include: [`adapters/{${brokers.join(',')}}/test/**/*.test.ts`],
-          maxWorkers: 2, // one broker serves them all
+          maxWorkers: 2, // each starts a broker of its own, and two fill the machine
           maxConcurrency: 8,
           testTimeout: 60_000,
           hookTimeout: 120_000, // starting a broker, or installing it

@@ -36,7 +36,14 @@ interface Rig {
  */
 async function rig(
   answers: Answer[],
-  options: { messages?: number; inFlight?: number; buffer?: number; overflow?: 'block' | 'reject' } = {},
+  options: {
+    messages?: number;
+    inFlight?: number;
+    buffer?: number;
+    overflow?: 'block' | 'reject';
+    /** Before this nothing can be sent. */
+    provisioned?: Promise<void>;
+  } = {},
 ): Promise<Rig> {
   const clock = new FakeClock();
   const stored: string[] = [];
@@ -54,7 +61,7 @@ async function rig(
       },
     },
     connect: () => Promise.resolve({}),
-    provision: () => Promise.resolve(),
+    provision: () => options.provisioned ?? Promise.resolve(),
     close: () => Promise.resolve(),
     classify: (error: unknown) => (error as { code: string }).code,
     async publish(_: Destination, messages: readonly OutgoingMessage[]): Promise<SendOutcome[]> {
@@ -188,6 +195,17 @@ describe('publishing', () => {
     expect(result?.status).toBe('rejected');
     const error = (result as PromiseRejectedResult).reason as PublishError;
     expect([error.code, error.outcome, error.id]).toEqual(['timeout', 'unknown', 'a1']);
+  });
+
+  test('what was called rejected while the broker was waited for is not sent when it is there', async () => {
+    let open = (): void => undefined;
+    const provisioned = new Promise<void>((resolve) => (open = resolve));
+    const { clock, publisher, route, stored } = await rig([], { provisioned });
+    const [result] = await settle(clock, [publisher.publish(route, message('a1', 'a'), true)]);
+    expect(((result as PromiseRejectedResult).reason as PublishError).outcome).toBe('rejected');
+    open();
+    await settle(clock, [publisher.publish(route, message('a2', 'a'), true)]);
+    expect(stored).toEqual(['a2']);
   });
 
   test('batches form while one is in flight', async () => {

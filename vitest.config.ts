@@ -18,7 +18,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           maxWorkers: 2,
-          maxConcurrency: 8, // the suite on memory mostly waits
+          maxConcurrency: 12, // the suite on memory mostly waits
           include: [
             'packages/*/test/**/*.test.ts',
             'conformance/test/**/*.test.ts',
@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           name: 'brokers',
           include: [`adapters/{${brokers.join(',')}}/test/**/*.test.ts`],
-          maxWorkers: 2, // each starts a broker of its own, and two fill the machine
+          maxWorkers: 3, // each starts a broker of its own, and mostly waits for it
           maxConcurrency: 8,
           testTimeout: 60_000,
           hookTimeout: 120_000, // starting a broker, or installing it

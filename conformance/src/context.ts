@@ -89,7 +89,12 @@ export class Context implements CaseContext {
     this.recorder = new Recorder('suite');
     this.#names = new Names(options.run, this.id, options.next);
     const healthy = async (): Promise<boolean> => (await harness.healthy?.()) ?? true;
-    this.#waiting = new Waiting(() => this.history.length, options, options.signal, healthy);
+    this.#waiting = new Waiting(
+      () => this.history.length,
+      { ...options, pace: harness.pace ?? 1 },
+      options.signal,
+      healthy,
+    );
     this.#stamping = new Stamping(options.run, this.id, this.#waiting);
     this.opened = new Opened({
       harness,

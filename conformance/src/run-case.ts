@@ -36,9 +36,9 @@ const timeouts: Readonly<Record<Cost, number>> = { quick: 30_000, slow: 90_000, 
 const most = { reruns: 2, closing: 40_000 };
 
 /** Milliseconds that a case may take, scaled. */
-function timeoutOf(one: ConformanceCase, harness: Pick<Harness, 'supports'>, factor: number): number {
+function timeoutOf(one: ConformanceCase, harness: Pick<Harness, 'supports' | 'pace'>, factor: number): number {
   const own = typeof one.timeout === 'function' ? one.timeout(harness.supports) : one.timeout;
-  return (own ?? timeouts[one.cost]) * factor;
+  return (own ?? timeouts[one.cost]) * factor * (harness.pace ?? 1);
 }
 
 interface Ended {

@@ -72,6 +72,8 @@ export interface Harness {
   readonly child?: { readonly module: string; readonly config: AdapterConfig };
   /** Cases that are inconclusive on this target, and why: an emulator's known gaps. */
   readonly knownGaps?: Readonly<Record<string, string>>;
+  /** How much longer than elsewhere waits and whole cases may take here, never a bound under test. Default 1. */
+  readonly pace?: number;
   /** Whether the broker answers now. Asked when a case fails: a dead broker makes it inconclusive, not failed. */
   healthy?(): Promise<boolean>;
   /** Called after a case that had the broker for itself: what it made may go. */

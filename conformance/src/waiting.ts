@@ -21,19 +21,21 @@ export class Waiting {
   readonly #progress: () => number;
   readonly #factor: number;
   readonly #patience: number;
+  readonly #pace: number;
   readonly #signal: AbortSignal;
   readonly #healthy: () => Promise<boolean>;
 
-  /** @param progress Grows with the history. @param scale `factor` of bounds under test, `patience` of deadlines. */
+  /** @param progress Grows with the history. @param scale `factor` of bounds under test, `patience` and `pace` of deadlines. */
   constructor(
     progress: () => number,
-    scale: { readonly factor: number; readonly patience: number },
+    scale: { readonly factor: number; readonly patience: number; readonly pace: number },
     signal: AbortSignal,
     healthy: () => Promise<boolean>,
   ) {
     this.#progress = progress;
     this.#factor = scale.factor;
     this.#patience = scale.patience;
+    this.#pace = scale.pace;
     this.#signal = signal;
     setMaxListeners(0, signal); // a case may wait in many handlers at once
     this.#healthy = healthy;
@@ -50,7 +52,7 @@ export class Waiting {
   }
 
   #deadline(ms: number): number {
-    return ms * this.#patience;
+    return ms * this.#patience * this.#pace;
   }
 
   async until(condition: () => unknown, what: string, options: UntilOptions = {}): Promise<void> {
@@ -108,13 +110,13 @@ export class Waiting {
         value = next;
         highest = Math.max(highest, next);
       }
-      if (now - changed >= Math.max(this.#deadline(500), 3 * longest)) return highest;
+      if (now - changed >= Math.max(500 * this.#patience, 3 * longest)) return highest;
       if (now - began >= this.#deadline(total)) await this.#late(`${what} did not come to rest`);
     }
   }
 
   async straggle(ms: number = 1_000): Promise<void> {
-    await this.#sleep(this.#deadline(ms));
+    await this.#sleep(ms * this.#patience);
   }
 
   async pass(ms: number): Promise<void> {

@@ -107,6 +107,8 @@ async function harnessOf(
     faults: pool === null ? {} : faultsOf(broker, pool, proxyOf, queues),
     spy: spyOf(broker, queues),
     knownGaps: name === 'sqs-fifo' && broker.kind === 'emulator' ? gaps : {},
+    // One batch of a key at a time, each a request to a server in Java that polls for blocked groups.
+    ...(name === 'sqs-fifo' && { pace: 3 }),
     address: (group) => `${queuePrefix}${group}${suffix}`,
     child: { module, config: config(pool?.take().url ?? broker.url) },
     healthy: () =>

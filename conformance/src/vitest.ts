@@ -28,6 +28,8 @@ export interface VitestOptions {
    * brokers that cost nothing. Default false.
    */
   readonly separate?: boolean;
+  /** Of ten fault cases, how many a plain `npm test` runs. Default 5 where `separate`, else 3. */
+  readonly faults?: number;
 }
 
 /** Of ten fault cases, how many a plain `npm test` runs. */
@@ -46,6 +48,7 @@ export function conformance(
   const cases = (options.cases ?? CASES).filter((one) => options.filter?.(one) ?? true);
   const factor = timeFactor();
   const { separate = false } = options;
+  const { faults = separate ? faultsOfTen.embedded : faultsOfTen.real } = options;
 
   describe(`${name} (seed ${seed})`, () => {
     let target: Harness | MissingTarget | null = null;
@@ -64,7 +67,7 @@ export function conformance(
     const run =
       (one: ConformanceCase) =>
       async (context: TestContext): Promise<void> => {
-        const left = leftOut(one, seed, options.cost, separate ? faultsOfTen.embedded : faultsOfTen.real);
+        const left = leftOut(one, seed, options.cost, faults);
         if (left !== null) return context.skip(left);
         if (target !== null && 'missing' in target) {
           if (target.required) throw new Error(`${target.name} is required: ${target.missing}`);

@@ -1,18 +1,7 @@
-import { loadAdapterPackage } from '@waybill/core';
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
-import {
-  type BrokerProxy,
-  describeNotRun,
-  isNotRun,
-  isRequired,
-  type Losing,
-  ProxyPool,
-  type RabbitmqBroker,
-  type RabbitmqStart,
-  startBroker,
-} from '@waybill/testbed';
-import type { Fault } from '../case.ts';
-import { type FaultAction, type Harness, type Heal, type MissingTarget, NotAble, type Spy } from '../target.ts';
+import type { RabbitmqBroker, RabbitmqStart } from '@waybill/testbed';
+import { type Harness, type MissingTarget, NotAble, type Spy } from '../target.ts';
+import { Connections, deaths, startHarness } from './started.ts';
 
 const module = '@waybill/rabbitmq';
 
@@ -29,21 +18,10 @@ export interface RabbitmqHarnessOptions {
  *
  * @throws TestbedError when there is an address and nothing usable behind it
  */
-export async function rabbitmqHarness(options: RabbitmqHarnessOptions = {}): Promise<Harness | MissingTarget> {
-  const adapters = await loadAdapterPackage(module, 'the suite on RabbitMQ');
-  const answer = await startBroker('rabbitmq', options.start);
-  if (isNotRun(answer))
-    return {
-      name: 'rabbitmq',
-      missing: describeNotRun(answer),
-      required: isRequired('rabbitmq', options.start?.env ?? process.env),
-    };
-  try {
-    return await harnessOf(answer, adapters, options.adapter ?? {});
-  } catch (error) {
-    await answer[Symbol.asyncDispose]();
-    throw error;
-  }
+export function rabbitmqHarness(options: RabbitmqHarnessOptions = {}): Promise<Harness | MissingTarget> {
+  return startHarness('rabbitmq', options.start, module, (broker, adapters) =>
+    harnessOf(broker, adapters, options.adapter ?? {}),
+  );
 }
 
 async function harnessOf(
@@ -53,32 +31,20 @@ async function harnessOf(
 ): Promise<Harness> {
   const config = (url: string): AdapterConfig => ({ url, options, client: 'waybill-suite' });
   const make = (url: string): Adapter => adapters.createAdapter(config(url));
-  const pool = broker.can.kill === true ? await ProxyPool.open(broker) : null;
-  const proxies = new Map<Adapter, BrokerProxy>();
-  const adapter = (): Adapter => {
-    if (pool === null) return make(broker.url);
-    const proxy = pool.take();
-    const made = make(proxy.url);
-    proxies.set(made, proxy);
-    return Object.assign(made, { close: closing(made, () => pool.release(proxy)) });
-  };
-  const proxyOf = (made: Adapter): BrokerProxy => {
-    const proxy = proxies.get(made);
-    if (proxy === undefined) throw new NotAble('this adapter is none of the harness');
-    return proxy;
-  };
+  const connections = await Connections.open(broker, make);
   return {
     name: 'rabbitmq',
     how: broker.how,
     kind: broker.kind,
     version: broker.version,
     supports: make(broker.url).supports,
-    adapter,
-    faults: pool === null ? {} : faultsOf(broker, pool, proxyOf),
-    ...(pool !== null && { spy: spyOf(broker) }),
-    child: { module, config: config(pool?.take().url ?? broker.url) },
+    adapter: () => connections.adapter(),
+    // Every message that Waybill sends has this header, and no other request does.
+    faults: connections.ours ? { ...connections.faults('waybill-time'), ...deaths(broker) } : {},
+    ...(connections.ours && { spy: spyOf(broker) }),
+    child: { module, config: config(connections.childUrl()) },
     healthy: () => reachable(make(broker.url)),
-    ...(pool !== null && { tidy: () => tidy(broker) }),
+    ...(connections.ours && { tidy: () => tidy(broker) }),
     close: () => broker[Symbol.asyncDispose](),
   };
 }
@@ -101,64 +67,6 @@ async function reachable(adapter: Adapter): Promise<boolean> {
   } finally {
     await adapter.close();
   }
-}
-
-/** Its `close`, and then the end of its proxy. */
-function closing(adapter: Adapter, then: () => Promise<void>): () => Promise<void> {
-  const close = adapter.close.bind(adapter);
-  return async () => {
-    try {
-      await close();
-    } finally {
-      await then();
-    }
-  };
-}
-
-function sever(proxy: BrokerProxy): void {
-  proxy.refuse();
-  proxy.cut();
-}
-
-const done: Heal = () => Promise.resolve();
-
-function faultsOf(
-  broker: RabbitmqBroker,
-  pool: ProxyPool,
-  proxyOf: (adapter: Adapter) => BrokerProxy,
-): Partial<Record<Fault, FaultAction>> {
-  const during = (adapters: readonly Adapter[], begin: (proxy: BrokerProxy) => void): Heal => {
-    const end = pool.during(adapters.map(proxyOf), begin);
-    return async () => end();
-  };
-  return {
-    cut: async ({ adapters }) => during(adapters, sever),
-    stall: async ({ adapters }) => during(adapters, (proxy) => proxy.stall()),
-    'drop-responses': async ({ adapters }) => during(adapters, (proxy) => proxy.dropResponses()),
-    slow: async ({ ms }) => during([], (proxy) => proxy.delay(ms / 2)), // there and back
-    'kill-broker': async () => {
-      await broker.kill();
-      return () => broker.restart();
-    },
-    restart: async () => {
-      await broker.restart({ how: 'kill' });
-      return done;
-    },
-    pause: async () => {
-      await broker.pause();
-      return () => broker.unpause();
-    },
-    'crash-connection': async ({ adapters }) => {
-      during(adapters, sever);
-      return done; // it is dead: nobody heals it
-    },
-    // Every message that Waybill sends has this header, and no other request does.
-    'unknown-outcome': async ({ adapters, count, stored }) => {
-      const losing: Losing = { count, what: stored ? 'answer' : 'request', mark: 'waybill-time' };
-      const end = pool.lose(adapters.map(proxyOf), losing);
-      return async () => end();
-    },
-  };
 }
 
 /** Looks at the broker's objects by its management plugin. */

@@ -1,21 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { loadAdapterPackage } from '@waybill/core';
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
-import {
-  type BrokerProxy,
-  describeNotRun,
-  isNotRun,
-  isRequired,
-  type Losing,
-  ProxyPool,
-  type RedisBroker,
-  type RedisStart,
-  type Reply,
-  startBroker,
-} from '@waybill/testbed';
+import type { RedisBroker, RedisStart, Reply } from '@waybill/testbed';
 import type { Fault } from '../case.ts';
 import { type FaultAction, type Harness, type Heal, type MissingTarget, NotAble, type Spy } from '../target.ts';
+import { Connections, deaths, done, startHarness } from './started.ts';
 
 const module = '@waybill/redis';
 
@@ -32,21 +21,10 @@ export interface RedisHarnessOptions {
  *
  * @throws TestbedError when there is an address and nothing usable behind it
  */
-export async function redisHarness(options: RedisHarnessOptions = {}): Promise<Harness | MissingTarget> {
-  const adapters = await loadAdapterPackage(module, 'the suite on Redis');
-  const answer = await startBroker('redis', options.start);
-  if (isNotRun(answer))
-    return {
-      name: 'redis',
-      missing: describeNotRun(answer),
-      required: isRequired('redis', options.start?.env ?? process.env),
-    };
-  try {
-    return await harnessOf(answer, adapters, options.adapter ?? {});
-  } catch (error) {
-    await answer[Symbol.asyncDispose]();
-    throw error;
-  }
+export function redisHarness(options: RedisHarnessOptions = {}): Promise<Harness | MissingTarget> {
+  return startHarness('redis', options.start, module, (broker, adapters) =>
+    harnessOf(broker, adapters, options.adapter ?? {}),
+  );
 }
 
 async function harnessOf(
@@ -57,30 +35,20 @@ async function harnessOf(
   const keyPrefix = `wb-${randomBytes(6).toString('hex')}:`;
   const config = (url: string): AdapterConfig => ({ url, options: { ...options, keyPrefix }, client: 'waybill-suite' });
   const make = (url: string): Adapter => adapters.createAdapter(config(url));
-  const pool = broker.can.kill === true ? await ProxyPool.open(broker) : null;
-  const proxies = new Map<Adapter, BrokerProxy>();
-  const adapter = (): Adapter => {
-    if (pool === null) return make(broker.url);
-    const proxy = pool.take();
-    const made = make(proxy.url);
-    proxies.set(made, proxy);
-    return Object.assign(made, { close: closing(made, () => pool.release(proxy)) });
-  };
-  const proxyOf = (made: Adapter): BrokerProxy => {
-    const proxy = proxies.get(made);
-    if (proxy === undefined) throw new NotAble('this adapter is none of the harness');
-    return proxy;
-  };
+  const connections = await Connections.open(broker, make);
   return {
     name: 'redis',
     how: broker.how,
     kind: broker.kind,
     version: broker.version,
     supports: make(broker.url).supports,
-    adapter,
-    faults: pool === null ? {} : faultsOf(broker, pool, proxyOf, keyPrefix),
+    adapter: () => connections.adapter(),
+    // The headers of every message that Waybill sends have its id, and nothing else that it asks for does.
+    faults: connections.ours
+      ? { ...connections.faults('"waybill-id"'), ...deaths(broker), ...ownFaults(broker, keyPrefix) }
+      : {},
     spy: spyOf(broker, keyPrefix),
-    child: { module, config: config(pool?.take().url ?? broker.url) },
+    child: { module, config: config(connections.childUrl()) },
     healthy: () =>
       broker.command('PING').then(
         () => true,
@@ -88,7 +56,7 @@ async function harnessOf(
       ),
     close: async (): Promise<void> => {
       try {
-        if (pool === null) await deleteAll(broker, keyPrefix);
+        if (!connections.ours) await deleteAll(broker, keyPrefix);
       } finally {
         await broker[Symbol.asyncDispose]();
       }
@@ -96,62 +64,8 @@ async function harnessOf(
   };
 }
 
-/** Its `close`, and then the end of its proxy. */
-function closing(adapter: Adapter, then: () => Promise<void>): () => Promise<void> {
-  const close = adapter.close.bind(adapter);
-  return async () => {
-    try {
-      await close();
-    } finally {
-      await then();
-    }
-  };
-}
-
-function sever(proxy: BrokerProxy): void {
-  proxy.refuse();
-  proxy.cut();
-}
-
-const done: Heal = () => Promise.resolve();
-
-function faultsOf(
-  broker: RedisBroker,
-  pool: ProxyPool,
-  proxyOf: (adapter: Adapter) => BrokerProxy,
-  keyPrefix: string,
-): Partial<Record<Fault, FaultAction>> {
-  const during = (adapters: readonly Adapter[], begin: (proxy: BrokerProxy) => void): Heal => {
-    const end = pool.during(adapters.map(proxyOf), begin);
-    return async () => end();
-  };
+function ownFaults(broker: RedisBroker, keyPrefix: string): Partial<Record<Fault, FaultAction>> {
   return {
-    cut: async ({ adapters }) => during(adapters, sever),
-    stall: async ({ adapters }) => during(adapters, (proxy) => proxy.stall()),
-    'drop-responses': async ({ adapters }) => during(adapters, (proxy) => proxy.dropResponses()),
-    slow: async ({ ms }) => during([], (proxy) => proxy.delay(ms / 2)), // there and back
-    'kill-broker': async () => {
-      await broker.kill();
-      return () => broker.restart();
-    },
-    restart: async () => {
-      await broker.restart({ how: 'kill' });
-      return done;
-    },
-    pause: async () => {
-      await broker.pause();
-      return () => broker.unpause();
-    },
-    'crash-connection': async ({ adapters }) => {
-      during(adapters, sever);
-      return done; // it is dead: nobody heals it
-    },
-    // The headers of every message that Waybill sends have its id, and nothing else that it asks for does.
-    'unknown-outcome': async ({ adapters, count, stored }) => {
-      const losing: Losing = { count, what: stored ? 'answer' : 'request', mark: '"waybill-id"' };
-      const end = pool.lose(adapters.map(proxyOf), losing);
-      return async () => end();
-    },
     'reject-sends': async ({ adapters, count, refusal }) => {
       if (refusal === 'permanent') throw new NotAble('Redis can not be made to refuse a number of sends for good');
       if (adapters.length > 0) throw new NotAble('a full memory strikes every connection');

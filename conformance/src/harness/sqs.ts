@@ -1,20 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { loadAdapterPackage } from '@waybill/core';
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
-import {
-  type BrokerProxy,
-  describeNotRun,
-  isNotRun,
-  isRequired,
-  type Losing,
-  ProxyPool,
-  type SqsBroker,
-  type SqsStart,
-  startBroker,
-} from '@waybill/testbed';
-import type { Fault } from '../case.ts';
+import type { SqsBroker, SqsStart } from '@waybill/testbed';
+import { type FaultAction, type Harness, type MissingTarget, NotAble, type Spy } from '../target.ts';
 import { timeFactor } from '../waiting.ts';
-import { type FaultAction, type Harness, type Heal, type MissingTarget, NotAble, type Spy } from '../target.ts';
+import { Connections, done, startHarness } from './started.ts';
 
 const module = '@waybill/sqs';
 
@@ -47,24 +36,13 @@ const gaps: Readonly<Record<string, string>> = {
  *
  * @throws TestbedError when there is an address and nothing usable behind it
  */
-export async function sqsHarness(
+export function sqsHarness(
   name: 'sqs' | 'sqs-fifo',
   options: SqsHarnessOptions = {},
 ): Promise<Harness | MissingTarget> {
-  const adapters = await loadAdapterPackage(module, 'the suite on SQS');
-  const answer = await startBroker(name, options.start);
-  if (isNotRun(answer))
-    return {
-      name,
-      missing: describeNotRun(answer),
-      required: isRequired(name, options.start?.env ?? process.env),
-    };
-  try {
-    return await harnessOf(name, answer, adapters, options.adapter ?? {});
-  } catch (error) {
-    await answer[Symbol.asyncDispose]();
-    throw error;
-  }
+  return startHarness(name, options.start, module, (broker, adapters) =>
+    harnessOf(name, broker, adapters, options.adapter ?? {}),
+  );
 }
 
 async function harnessOf(
@@ -73,28 +51,15 @@ async function harnessOf(
   adapters: AdapterModule,
   options: Readonly<Record<string, unknown>>,
 ): Promise<Harness> {
-  const pool = broker.can.kill === true ? await ProxyPool.open(broker) : null;
   // Names have 80 characters, so none is spent where nobody else is.
-  const queuePrefix = pool === null ? `w${randomBytes(2).toString('hex')}-` : '';
+  const queuePrefix = broker.can.kill !== true ? `w${randomBytes(2).toString('hex')}-` : '';
   const config = (url: string): AdapterConfig => ({
     url,
     options: { ...usual(name), ...options, queuePrefix },
     client: 'waybill-suite',
   });
   const make = (url: string): Adapter => adapters.createAdapter(config(url));
-  const proxies = new Map<Adapter, BrokerProxy>();
-  const adapter = (): Adapter => {
-    if (pool === null) return make(broker.url);
-    const proxy = pool.take();
-    const made = make(proxy.url);
-    proxies.set(made, proxy);
-    return Object.assign(made, { close: closing(made, () => pool.release(proxy)) });
-  };
-  const proxyOf = (made: Adapter): BrokerProxy => {
-    const proxy = proxies.get(made);
-    if (proxy === undefined) throw new NotAble('this adapter is none of the harness');
-    return proxy;
-  };
+  const connections = await Connections.open(broker, make);
   const suffix = name === 'sqs-fifo' ? '.fifo' : '';
   const queues = new Queues(broker, queuePrefix, suffix);
   return {
@@ -103,14 +68,16 @@ async function harnessOf(
     kind: broker.kind,
     version: broker.version,
     supports: make(broker.url).supports,
-    adapter,
-    faults: pool === null ? {} : faultsOf(broker, pool, proxyOf, queues),
+    adapter: () => connections.adapter(),
+    // SQS itself never dies and forgets nothing, so neither does what plays it. Every message that Waybill sends has its
+    // id in a header of this name, and nothing else that it asks for does.
+    faults: connections.ours ? { ...connections.faults('waybill-id'), 'take-over': takeOver(broker, queues) } : {},
     spy: spyOf(broker, queues),
     knownGaps: name === 'sqs-fifo' && broker.kind === 'emulator' ? gaps : {},
     // One batch of a key at a time, each a request to a server in Java that polls for blocked groups.
     ...(name === 'sqs-fifo' && { pace: 3 }),
     address: (group) => `${queuePrefix}${group}${suffix}`,
-    child: { module, config: config(pool?.take().url ?? broker.url) },
+    child: { module, config: config(connections.childUrl()) },
     healthy: () =>
       broker.call('ListQueues', { QueueNamePrefix: queuePrefix, MaxResults: 1 }).then(
         () => true,
@@ -118,7 +85,7 @@ async function harnessOf(
       ),
     close: async (): Promise<void> => {
       try {
-        if (pool === null) await queues.deleteAll();
+        if (!connections.ours) await queues.deleteAll();
       } finally {
         await broker[Symbol.asyncDispose]();
       }
@@ -126,65 +93,16 @@ async function harnessOf(
   };
 }
 
-/** Its `close`, and then the end of its proxy. */
-function closing(adapter: Adapter, then: () => Promise<void>): () => Promise<void> {
-  const close = adapter.close.bind(adapter);
-  return async () => {
-    try {
-      await close();
-    } finally {
-      await then();
+function takeOver(broker: SqsBroker, queues: Queues): FaultAction {
+  return async ({ topic, group, deliveries }) => {
+    const handles = deliveries.map(({ raw }) => (raw as { ReceiptHandle?: string }).ReceiptHandle ?? '');
+    const QueueUrl = await queues.urlOf(topic ?? '', group ?? '');
+    for (const ReceiptHandle of handles) {
+      // Everybody may take it, and somebody does: a receipt that nobody has after it would still settle.
+      await broker.call('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout: 0 });
     }
-  };
-}
-
-function sever(proxy: BrokerProxy): void {
-  proxy.refuse();
-  proxy.cut();
-}
-
-const done: Heal = () => Promise.resolve();
-
-/** SQS itself never dies and forgets nothing, so neither does what plays it. */
-function faultsOf(
-  broker: SqsBroker,
-  pool: ProxyPool,
-  proxyOf: (adapter: Adapter) => BrokerProxy,
-  queues: Queues,
-): Partial<Record<Fault, FaultAction>> {
-  const during = (adapters: readonly Adapter[], begin: (proxy: BrokerProxy) => void): Heal => {
-    const end = pool.during(adapters.map(proxyOf), begin);
-    return async () => end();
-  };
-  return {
-    cut: async ({ adapters }) => during(adapters, sever),
-    stall: async ({ adapters }) => during(adapters, (proxy) => proxy.stall()),
-    'drop-responses': async ({ adapters }) => during(adapters, (proxy) => proxy.dropResponses()),
-    slow: async ({ ms }) => during([], (proxy) => proxy.delay(ms / 2)), // there and back
-    pause: async () => {
-      await broker.pause();
-      return () => broker.unpause();
-    },
-    'crash-connection': async ({ adapters }) => {
-      during(adapters, sever);
-      return done; // it is dead: nobody heals it
-    },
-    // Every message that Waybill sends has its id in a header, and nothing else that it asks for does.
-    'unknown-outcome': async ({ adapters, count, stored }) => {
-      const losing: Losing = { count, what: stored ? 'answer' : 'request', mark: 'waybill-id' };
-      const end = pool.lose(adapters.map(proxyOf), losing);
-      return async () => end();
-    },
-    'take-over': async ({ topic, group, deliveries }) => {
-      const handles = deliveries.map(({ raw }) => (raw as { ReceiptHandle?: string }).ReceiptHandle ?? '');
-      const QueueUrl = await queues.urlOf(topic ?? '', group ?? '');
-      for (const ReceiptHandle of handles) {
-        // Everybody may take it, and somebody does: a receipt that nobody has after it would still settle.
-        await broker.call('ChangeMessageVisibility', { QueueUrl, ReceiptHandle, VisibilityTimeout: 0 });
-      }
-      if (handles.length === 0) throw new NotAble('this consumer holds nothing that can be taken from it');
-      return done;
-    },
+    if (handles.length === 0) throw new NotAble('this consumer holds nothing that can be taken from it');
+    return done;
   };
 }
 

@@ -32,6 +32,7 @@ export async function bareAdapter(messages: number): Promise<number> {
       start: 'held',
       bounded: false,
       filter: null,
+      transactional: false,
       onRevoked: () => Promise.resolve(),
       onLost: () => undefined,
       onAssigned: () => undefined,

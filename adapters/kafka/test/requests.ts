@@ -80,6 +80,7 @@ export async function consume(
       start: 'held',
       bounded: false,
       filter: null,
+      transactional: false,
       onRevoked: () => Promise.resolve(),
       onLost: () => undefined,
       onAssigned: () => undefined,

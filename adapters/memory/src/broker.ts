@@ -1,8 +1,9 @@
-import type { Clock, Destination, OutgoingMessage, SendOutcome, StartPosition } from '@waybill/core/adapter';
+import type { Clock, Destination, Output, OutgoingMessage, SendOutcome, StartPosition } from '@waybill/core/adapter';
 import { Connection } from './connection.ts';
 import { BrokerError } from './errors.ts';
 import { Faults } from './faults.ts';
 import { Group } from './group.ts';
+import { sizeOf } from './log.ts';
 import { type BrokerOptions, type BrokerSettings, resolveBroker } from './options.ts';
 import { Store } from './store.ts';
 import { Timers } from './timers.ts';
@@ -136,6 +137,43 @@ export class MemoryBroker {
     });
     store.appended(now);
     return outcomes;
+  }
+
+  /**
+   * Stores all of these, or none. Returns the fault on demand by which its answer is lost, if any.
+   *
+   * @throws BrokerError for the first that is refused: nothing was stored
+   */
+  publishAll(
+    outputs: readonly Output[],
+    accepts: (destination: Destination) => { readonly dedup: boolean; readonly delay: boolean },
+  ): BrokerError | null {
+    const now = this.clock.monotonic();
+    const wall = this.clock.now();
+    let unanswered: BrokerError | null = null;
+    let bytes = 0;
+    const stored = outputs.map(({ destination, message }) => {
+      const fault = this.faults.nextPublish();
+      if (fault?.stored === false) throw fault.error;
+      unanswered = fault?.error ?? unanswered;
+      const store = this.store(destination);
+      const intake = { now, wall, ...accepts(destination) };
+      const refused = store.refusal(message, intake);
+      if (refused !== null) throw refused;
+      bytes += sizeOf(message);
+      return { store, message, intake };
+    });
+    if (!this.makeRoom(bytes)) throw this.full();
+    for (const { store, message, intake } of stored) store.append(message, intake);
+    for (const store of new Set(stored.map((one) => one.store))) store.appended(now);
+    return unanswered;
+  }
+
+  full(): BrokerError {
+    return new BrokerError(
+      'throttled',
+      `the broker holds ${this.bytes} unsettled bytes; allowed: ${this.settings.maxBytes}`,
+    );
   }
 
   /** Removes settled messages, of whatever destination, until so many bytes fit. Returns whether they do. */

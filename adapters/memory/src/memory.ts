@@ -45,13 +45,15 @@ export class MemoryAdapter implements Adapter {
     this.broker = broker;
     this.supports = manifest(settings, broker.settings);
     this.#cumulative = settings.cumulative;
-    const { settle, lease, order, lag, browse, reset, seek, deliver, receive } = this.supports;
+    const { settle, lease, order, lag, browse, reset, seek, deliver, receive, transactions } = this.supports;
     this.#features = {
       cumulative: settings.cumulative,
       nack: native(settle.nack),
       attempts: settle.nack.attempts,
       seek: native(seek),
       skip: receive.skip,
+      transactions: native(transactions),
+      accepts: (destination) => this.#accepts(destination),
       shows: { lease: native(lease), deliveryCount: native(settle.deliveryCount), fence: native(order.fence) },
     };
     if (native(lag)) this.lag = async (...place) => this.#lag(this.#group(...place));
@@ -80,10 +82,7 @@ export class MemoryAdapter implements Adapter {
     signal.throwIfAborted();
     const before = faults.pause('publish', connection, signal);
     if (before !== null) await before;
-    const outcomes = this.broker.publish(this.#store(destination), messages, {
-      dedup: native(this.supports.publish.dedup),
-      delay: native(destination.kind === 'inbox' ? this.supports.requeue : this.supports.publish.delay),
-    });
+    const outcomes = this.broker.publish(this.#store(destination), messages, this.#accepts(destination));
     const after = faults.pause('publish', connection, signal);
     if (after === null) {
       this.#untilTurn -= messages.length;
@@ -160,6 +159,11 @@ export class MemoryAdapter implements Adapter {
     this.#connected();
     this.#mayOrder(destination);
     return this.broker.store(destination);
+  }
+
+  #accepts({ kind }: Destination): { dedup: boolean; delay: boolean } {
+    const { publish, requeue } = this.supports;
+    return { dedup: native(publish.dedup), delay: native(kind === 'inbox' ? requeue : publish.delay) };
   }
 
   #mayOrder(destination: Destination): void {

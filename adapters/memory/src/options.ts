@@ -39,6 +39,7 @@ export const HIDEABLE = [
   'browse',
   'reset',
   'seek',
+  'transactions',
 ] as const;
 export type Hideable = (typeof HIDEABLE)[number];
 

@@ -59,23 +59,12 @@ export class Store {
       if (place !== null) return { status: 'confirmed', position: { [place.partition]: String(place.offset) } };
     }
     const { settings } = this.broker;
-    if (message.body.byteLength > settings.maxBodyBytes) {
-      return rejected(
-        'too-large',
-        `a body of ${message.body.byteLength} bytes; allowed: up to ${settings.maxBodyBytes}`,
-      );
-    }
-    if (message.delay > 0 && !intake.delay) return rejected('unsupported', 'delayed messages are refused');
-    const log = this.logs[this.#partitionOf(message)];
-    if (log === undefined) {
-      return rejected('invalid', `partition ${message.partition}; ${this.name} has ${this.logs.length}`);
-    }
+    const refused = this.refusal(message, intake);
+    if (refused !== null) return { status: 'rejected', error: refused };
+    const log = this.logs[this.#partitionOf(message)] as Log;
     const size = sizeOf(message);
     if (!this.broker.makeRoom(size)) {
-      return rejected(
-        'throttled',
-        `the broker holds ${this.broker.bytes} unsettled bytes; allowed: ${settings.maxBytes}`,
-      );
+      return { status: 'rejected', error: this.broker.full() };
     }
     const offset = log.entries.end;
     const position = { [log.partition]: String(offset) };
@@ -86,6 +75,17 @@ export class Store {
     this.broker.bytes += size;
     if (intake.dedup) this.#dedup.remember(log.partition, offset, now);
     return { status: 'confirmed', position };
+  }
+
+  /** Why a message can never be stored here; null when it can. */
+  refusal(message: OutgoingMessage, intake: Pick<Intake, 'delay'>): BrokerError | null {
+    const { maxBodyBytes } = this.broker.settings;
+    if (message.body.byteLength > maxBodyBytes)
+      return new BrokerError('too-large', `a body of ${message.body.byteLength} bytes; allowed: up to ${maxBodyBytes}`);
+    if (message.delay > 0 && !intake.delay) return new BrokerError('unsupported', 'delayed messages are refused');
+    if (this.partitions !== null && (message.partition ?? 0) >= this.logs.length)
+      return new BrokerError('invalid', `partition ${message.partition}; ${this.name} has ${this.logs.length}`);
+    return null;
   }
 
   /** After a batch was appended. */
@@ -190,7 +190,3 @@ export class Store {
 }
 
 const counted = (count: number | null): string => (count === null ? 'no partition count' : `${count} partitions`);
-
-function rejected(code: 'too-large' | 'invalid' | 'throttled' | 'unsupported', message: string): SendOutcome {
-  return { status: 'rejected', error: new BrokerError(code, message) };
-}

@@ -1,4 +1,11 @@
-import type { AdapterSubscription, Delivery, StartPosition, SubscriptionSpec } from '@waybill/core/adapter';
+import type {
+  AdapterSubscription,
+  Delivery,
+  Destination,
+  Output,
+  StartPosition,
+  SubscriptionSpec,
+} from '@waybill/core/adapter';
 import type { Connection } from './connection.ts';
 import type { Cursor } from './cursor.ts';
 import { Receipt, type Shown } from './delivery.ts';
@@ -17,6 +24,9 @@ export interface Features {
   readonly attempts: boolean;
   readonly seek: boolean;
   readonly skip: boolean;
+  readonly transactions: boolean;
+  /** What a message on its way to a destination may ask for. */
+  readonly accepts: (destination: Destination) => { readonly dedup: boolean; readonly delay: boolean };
   readonly shows: Shown;
 }
 
@@ -37,6 +47,7 @@ export class MemorySubscription implements AdapterSubscription {
   declare readonly nack?: NonNullable<AdapterSubscription['nack']>;
   declare readonly extend?: NonNullable<AdapterSubscription['extend']>;
   declare readonly seek?: NonNullable<AdapterSubscription['seek']>;
+  declare readonly transact?: NonNullable<AdapterSubscription['transact']>;
   /** What it reads now; the group decides. */
   cursors: Cursor[] = [];
   readonly #features: Features;
@@ -60,6 +71,7 @@ export class MemorySubscription implements AdapterSubscription {
     this.#alarm = new Alarm(connection.broker.timers, (now) => this.#sweep(now));
     if (features.nack) this.nack = (receipts, options) => this.#later(() => this.#giveBack(receipts, options));
     if (features.shows.lease) this.extend = (receipts, ms) => this.#later(() => this.#prolong(receipts, ms));
+    if (features.transactions) this.transact = (outputs, receipts) => this.#transact(outputs, receipts);
     if (features.seek) this.seek = (position) => this.#later(() => this.#move(position));
   }
 
@@ -258,6 +270,20 @@ export class MemorySubscription implements AdapterSubscription {
     log?.store.advance(log, now);
     if (this.#ends !== null) this.group.wake();
     return results;
+  }
+
+  /** In one turn, so nobody sees a part of it. */
+  async #transact(outputs: readonly Output[], receipts: readonly unknown[]): Promise<readonly ('ok' | 'lost')[]> {
+    const { broker } = this.connection;
+    for (const operation of ['publish', 'settle'] as const) await broker.faults.pause(operation, this.connection);
+    return this.#run(() => {
+      const results = receipts.map((receipt) => (this.#holds(receipt) ? 'ok' : 'lost'));
+      if (results.includes('lost')) return results;
+      const unanswered = broker.publishAll(outputs, this.#features.accepts);
+      this.#settle(receipts);
+      if (unanswered !== null) throw unanswered;
+      return results;
+    });
   }
 
   #giveBack(receipts: readonly unknown[], options: { delay: number; failed: boolean; attempt: number }): void {

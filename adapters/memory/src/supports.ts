@@ -66,5 +66,6 @@ export function manifest(adapter: AdapterSettings, broker: BrokerSettings): Supp
     browse: { by: native('browse') },
     reset: { by: native('reset') },
     seek: { by: native('seek') },
+    transactions: { by: native('transactions') },
   });
 }

@@ -89,6 +89,7 @@ test('everything is native but what core does, until it is hidden', () => {
     browse: ['browse'],
     reset: ['reset'],
     seek: ['seek'],
+    transactions: ['transactions'],
   });
   expect(kept('refused', { ordering: 'none' })).toEqual([
     'order.key',
@@ -106,9 +107,9 @@ test('what is hidden is not there', async () => {
   const h = await bench.subscribe(bare, orders, { group: 'h' });
   const optional = (adapter: Adapter, subscription: typeof g): string[] => [
     ...['lag', 'browse', 'reset', 'oldest'].filter((method) => method in adapter),
-    ...['nack', 'extend', 'seek'].filter((method) => method in subscription),
+    ...['nack', 'extend', 'transact', 'seek'].filter((method) => method in subscription),
   ];
-  expect(optional(full, g)).toEqual(['lag', 'browse', 'reset', 'oldest', 'nack', 'extend', 'seek']);
+  expect(optional(full, g)).toEqual(['lag', 'browse', 'reset', 'oldest', 'nack', 'extend', 'transact', 'seek']);
   expect(optional(bare, h)).toEqual([]);
   const twice = message('', { key: 'k', partition: 1 });
   for (const _ of [1, 2]) await bare.publish(orders, [twice], signal);

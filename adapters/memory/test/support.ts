@@ -155,6 +155,7 @@ export class Bench {
         start: 'held',
         bounded: false,
         filter: null,
+        transactional: false,
         onRevoked: (partitions) => {
           revoked.push(partitions);
           return Promise.resolve();

@@ -75,5 +75,7 @@ export function supportsOf({
     browse: { by: 'emulated' },
     reset: { by: 'refused' },
     seek: { by: 'refused' },
+    // `tx.commit` is atomic on one queue only: results and the ack of their message are on two.
+    transactions: { by: 'refused' },
   });
 }

@@ -89,6 +89,7 @@ export function consume(
       start: 'held',
       bounded: false,
       filter: null,
+      transactional: false,
       onRevoked: () => Promise.resolve(),
       onLost: () => undefined,
       onAssigned: () => undefined,

@@ -74,5 +74,7 @@ export function supportsOf({
     browse: { by: 'emulated' },
     reset: { by: 'refused' },
     seek: { by: 'refused' },
+    // A send and a delete are two requests, and nothing joins them.
+    transactions: { by: 'refused' },
   });
 }

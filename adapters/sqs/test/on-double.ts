@@ -69,7 +69,7 @@ export class OnDouble implements AsyncDisposable {
     return adapter.subscribe(
       {
         destination: this.topic, group, groupAddress: null, inbox: null, consumer: 'c', prefetch: 100, lease,
-        start: 'held', bounded: false, filter: null, onRevoked: () => Promise.resolve(), onLost: () => undefined,
+        start: 'held', bounded: false, filter: null, transactional: false, onRevoked: () => Promise.resolve(), onLost: () => undefined,
         onAssigned: () => undefined,
       },
       never,

@@ -1,6 +1,6 @@
 import type { Clock } from './clock.ts';
 import { Consumer } from './consumer.ts';
-import type { ContextShared, PublishFunction } from './context.ts';
+import type { ContextShared, HoldFunction, PublishFunction } from './context.ts';
 import { Copies } from './copies.ts';
 import { Dispatcher } from './dispatcher.ts';
 import type { Events } from './events.ts';
@@ -24,6 +24,8 @@ export interface AssemblyOptions {
   readonly clock: Clock;
   readonly random: () => number;
   readonly publish: PublishFunction;
+  /** For a transactional subscription. */
+  readonly hold: HoldFunction;
   readonly onStop: () => void;
 }
 
@@ -46,7 +48,7 @@ export function assemble(options: AssemblyOptions): { consumer: Consumer; dispat
     clock,
     events,
     random,
-    copies: new Copies(link, publisher, events, routes, plan.topic, plan.group),
+    copies: new Copies({ link, publisher, events, routes, plan }),
     replay: replay !== null,
     onChange: () => consumer.changed(),
     onStop: options.onStop,
@@ -70,6 +72,7 @@ export function assemble(options: AssemblyOptions): { consumer: Consumer; dispat
       start: plan.start,
       bounded: replay !== null,
       filter: supports.deliver.filter.by === 'native' ? plan.filter : null,
+      transactional: plan.transactional,
     },
   });
   return { consumer, dispatcher };
@@ -77,7 +80,12 @@ export function assemble(options: AssemblyOptions): { consumer: Consumer; dispat
 
 function executor(dispatcher: Dispatcher, options: AssemblyOptions): SingleExecutor | BatchExecutor {
   const { plan, handler, middlewares, clock } = options;
-  const shared: ContextShared = { group: plan.group, replay: options.replay !== null, publish: options.publish };
+  const shared: ContextShared = {
+    group: plan.group,
+    replay: options.replay !== null,
+    publish: options.publish,
+    hold: plan.transactional ? options.hold : null,
+  };
   if (plan.batch === null) return new SingleExecutor(dispatcher, composeHandler(middlewares, handler), shared);
   return new BatchExecutor(dispatcher, handler as unknown as BatchHandler<unknown>, shared, {
     clock,

@@ -1,6 +1,6 @@
 import type { Timer } from './clock.ts';
-import type { AdapterSubscription, Delivery, Receipt } from './contract.ts';
-import type { WaybillError } from './errors.ts';
+import type { AdapterSubscription, Delivery, Output, Receipt } from './contract.ts';
+import { WaybillError } from './errors.ts';
 import { Held, type HeldState } from './held.ts';
 import type { Link } from './link.ts';
 import { DEFAULTS } from './options.ts';
@@ -74,7 +74,7 @@ export class Attachment {
       return;
     }
     held.state = 'settling';
-    if (held.slot >= 0 && held.onAcked === null) {
+    if (held.slot >= 0 && held.onAcked === null && held.outputs === null) {
       this.#source(held.delivery).complete(held.slot);
       this.#free(held);
       if (++this.#completed >= DEFAULTS.commitMessages || this.#acks.length > 0) this.#flush();
@@ -82,6 +82,10 @@ export class Attachment {
       return;
     }
     if (held.slot >= 0) this.#source(held.delivery).complete(held.slot);
+    if (this.#isForsaken(held)) {
+      this.#acked(held, false);
+      return;
+    }
     this.#acks.push(held);
     this.#flush();
   }
@@ -102,8 +106,10 @@ export class Attachment {
       if (held.lost || !this.held.has(held)) continue;
       held.state = 'done';
       this.#free(held);
+      if (held.slot >= 0) this.#source(held.delivery).abandon(held.slot);
       back.push(held);
     }
+    this.#forsake();
     back.reverse();
     const { subscription } = this;
     const stores = this.#supports.settle.nack.attempts;
@@ -219,6 +225,22 @@ export class Attachment {
     }
   }
 
+  /**
+   * A transaction behind a gap, of something that was given back, will never be: what it settles comes again, and with
+   * it its outputs.
+   */
+  #forsake(): void {
+    const forsaken = this.#acks.filter((held) => this.#isForsaken(held));
+    if (forsaken.length === 0) return;
+    this.#acks = this.#acks.filter((held) => !forsaken.includes(held));
+    for (const held of forsaken) this.#acked(held, false);
+    this.#owner.freed();
+  }
+
+  #isForsaken(held: Held): boolean {
+    return held.slot >= 0 && held.outputs !== null && !this.#source(held.delivery).reaches(held.slot);
+  }
+
   /** Null when there is nothing; that must be known without a turn between. Else whether it could be sent. */
   #flushSome(): Promise<boolean> | null {
     const cumulative = this.#supports.settle.mode === 'cumulative';
@@ -233,6 +255,8 @@ export class Attachment {
   async #send(receipts: readonly Receipt[], batch: readonly Held[]): Promise<boolean> {
     let results: readonly ('ok' | 'lost')[] = [];
     try {
+      const outputs = batch.flatMap((held) => held.outputs ?? []);
+      if (outputs.length > 0) return await this.#transact(outputs, receipts, batch);
       if (receipts.length > 0) results = await this.subscription.ack(receipts);
     } catch (error) {
       for (const held of batch) held.onAcked?.(false);
@@ -249,6 +273,27 @@ export class Attachment {
     return true;
   }
 
+  /** All or nothing (T1). Where some were lost nothing has happened, and the others go again without them. */
+  async #transact(outputs: readonly Output[], receipts: readonly Receipt[], batch: readonly Held[]): Promise<boolean> {
+    const results = (await this.subscription.transact?.(outputs, receipts)) ?? [];
+    const isLost = (index: number): boolean => results[index] !== 'ok';
+    if (!receipts.some((_, index) => isLost(index))) {
+      for (const held of batch) this.#acked(held, held.slot < 0 || !held.lost);
+      this.#owner.freed();
+      return true;
+    }
+    // A receipt of a partition settles what came without outputs, too: what is left of it has to be read again.
+    if (this.#supports.settle.mode === 'cumulative' && !receipts.every((_, index) => isLost(index)))
+      throw new WaybillError('unavailable', `a partition was lost in a transaction of ${this.#what}`);
+    const rest = batch.filter((_, index) => !isLost(index));
+    for (const held of batch) if (!rest.includes(held)) this.#acked(held, false);
+    this.#owner.freed();
+    return this.#send(
+      rest.map((held) => held.delivery.receipt),
+      rest,
+    );
+  }
+
   #passed(held: Held): boolean {
     return this.#source(held.delivery).passed(held.slot);
   }
@@ -263,12 +308,15 @@ export class Attachment {
     held.onAcked?.(settled);
   }
 
-  /** An ack whose lease has ended could hit nobody or a stranger's delivery, so it is not sent (D6). */
+  /**
+   * An ack whose lease has ended could hit nobody or a stranger's delivery, so it is not sent (D6). Nor is that of a
+   * partition that was lost: should it come back, its places are counted anew.
+   */
   #inTime(acks: readonly Held[]): Held[] {
     const now = this.#link.clock.monotonic();
     const inTime: Held[] = [];
     for (const held of acks) {
-      if (held.leaseUntil !== null && held.leaseUntil <= now) this.#acked(held, false);
+      if (held.lost || (held.leaseUntil !== null && held.leaseUntil <= now)) this.#acked(held, false);
       else inTime.push(held);
     }
     return inTime;

@@ -1,7 +1,7 @@
 import { assemble } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import type { ResolvedConfig } from './config-types.ts';
-import type { Facts, Lag, StartPosition } from './contract.ts';
+import type { Facts, Lag, Output, StartPosition } from './contract.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { type Duration, duration } from './duration.ts';
 import { asPublishError, encode } from './encoding.ts';
@@ -15,6 +15,7 @@ import { composePublish, type Middleware } from './middleware.ts';
 import { checkName } from './names.ts';
 import { type Need, refusal, subscriptionNeeds, unmet } from './negotiation.ts';
 import type { BatchSubscribeOptions, PublishOptions, SubscribeOptions } from './options.ts';
+import { makeOutput } from './output.ts';
 import { type Broker, type Place, Places } from './places.ts';
 import { meaningOf, type Plan, resolvePlan } from './plan.ts';
 import { Subscription } from './subscription.ts';
@@ -329,6 +330,31 @@ export class Bus {
     }
   }
 
+  /** What a handler of `home` publishes in its transaction: all that `publish` checks, and nothing is sent. */
+  #hold(
+    topic: UntypedTopic,
+    payload: unknown,
+    options: PublishOptions = {},
+    home: Place,
+    keep: (output: Output) => void,
+  ): Promise<Published> {
+    const { clock, config } = this.#parts;
+    const make = async (given: PublishOptions): Promise<Published> => {
+      const id = given.id ?? uuidv7();
+      try {
+        const place = this.#places.of(topic);
+        if (place.unmet.length > 0) return await this.#rejectUnmet(place, id);
+        keep(await makeOutput(place, home, payload, { ...given, id }, clock, config.source));
+        return { id };
+      } catch (error) {
+        throw asPublishError(error, id);
+      }
+    };
+    const wrapped = this.#publishRun;
+    if (wrapped === null) return make(options);
+    return wrapped({ topic: topic.name, payload, options }, (call) => make(call.options));
+  }
+
   async #rejectUnmet(place: Place, id: string): Promise<never> {
     throw asPublishError(await this.#refusal(`topic '${place.topic.name}'`, place.unmet, place.broker), id || uuidv7());
   }
@@ -353,6 +379,7 @@ export class Bus {
       clock,
       random,
       publish: this.publish.bind(this),
+      hold: (topic, payload, options, keep) => this.#hold(untyped(topic), payload, options, place, keep),
       onStop: () => void subscription.close(),
     });
     const subscription: Subscription = new Subscription(plan, consumer, dispatcher, {

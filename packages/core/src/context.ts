@@ -1,4 +1,4 @@
-import type { Position } from './contract.ts';
+import type { Output, Position } from './contract.ts';
 import { WaybillError } from './errors.ts';
 import type { Held } from './held.ts';
 import type { BatchContext, HandlerContext, Message, Published } from './message.ts';
@@ -12,11 +12,21 @@ export type PublishFunction = <T, I>(
   options?: PublishOptions,
 ) => Promise<Published>;
 
+/** Checks a publish and makes its message, which `keep` gets; sends nothing. Resolves with the message's id. */
+export type HoldFunction = <T, I>(
+  topic: Topic<T, I>,
+  payload: NoInfer<I>,
+  options: PublishOptions | undefined,
+  keep: (output: Output) => void,
+) => Promise<Published>;
+
 /** What all contexts of one subscription share. */
 export interface ContextShared {
   readonly group: string;
   readonly replay: boolean;
   readonly publish: PublishFunction;
+  /** Of a transactional subscription; null otherwise. */
+  readonly hold: HoldFunction | null;
 }
 
 /** One delivery at one handler. Getters, so that what nobody reads costs nothing. */
@@ -58,6 +68,41 @@ export class SingleContext implements HandlerContext {
   publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
     const held = this.#held;
     return held.attachment.owns(held) ? this.#shared.publish(topic, payload, options) : zombie(topic);
+  }
+}
+
+/** One delivery at one handler of a transactional subscription: what it publishes is kept until it has returned. */
+export class TransactionalContext extends SingleContext {
+  readonly #held: Held;
+  readonly #hold: HoldFunction;
+  /** What each call of `publish` has made, in the order of the calls. */
+  readonly #made: Output[][] = [];
+  readonly #calls: Promise<unknown>[] = [];
+  #ended = false;
+
+  constructor(held: Held, shared: ContextShared, hold: HoldFunction) {
+    super(held, shared);
+    this.#held = held;
+    this.#hold = hold;
+  }
+
+  override publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
+    if (!this.#held.attachment.owns(this.#held)) return zombie(topic);
+    if (this.#ended) return tooLate(topic);
+    const made: Output[] = [];
+    this.#made.push(made);
+    const call = this.#hold(topic, payload, options, (output) => made.push(output));
+    this.#calls.push(call.catch(() => undefined));
+    return call.then((published) => published); // a promise of its own, so that nobody's rejection goes unnoticed
+  }
+
+  /** The handler has returned this: what it has published goes out with its ack. */
+  async end(result: unknown): Promise<void> {
+    await result;
+    this.#ended = true;
+    await Promise.all(this.#calls);
+    const outputs = this.#made.flat();
+    if (outputs.length > 0) this.#held.outputs = outputs;
   }
 }
 
@@ -127,6 +172,15 @@ export class ManyContext implements BatchContext {
       throw new WaybillError('invalid', 'the message given to the batch context is not one of its batch');
     return held;
   }
+}
+
+function tooLate(topic: { readonly name: string }): Promise<never> {
+  return Promise.reject(
+    new WaybillError(
+      'closed',
+      `context.publish to '${topic.name}' after its handler has returned, so its transaction is closed; await what is to be published`,
+    ),
+  );
 }
 
 /** O3: a handler that has lost its delivery must not publish what its successor will publish again. */

@@ -93,6 +93,12 @@ export type SendOutcome =
   | { readonly status: 'rejected' | 'unknown'; readonly error: unknown }
   | { readonly status: 'skipped' };
 
+/** One message on its way out, and where to. */
+export interface Output {
+  readonly destination: Destination;
+  readonly message: OutgoingMessage;
+}
+
 /** Opaque to core. It settles one delivery, or, where settlement is cumulative, all up to it in its partition. */
 export type Receipt = unknown;
 
@@ -142,6 +148,8 @@ export interface SubscriptionSpec {
   readonly bounded: boolean;
   /** Pushed down where `deliver.filter` is native. Core applies it again in any case. */
   readonly filter: Filter | null;
+  /** Core will call `transact`. Never true where `transactions` is refused. */
+  readonly transactional: boolean;
   /**
    * Ownership of these partitions is about to go. Core stops their lanes, waits for running handlers up to its drain
    * deadline, and acks what it can; then it resolves, and the adapter lets them go.
@@ -176,6 +184,13 @@ export interface AdapterSubscription {
    * settles its partition up to itself. Rejects when nothing is known about any of them. A late receipt is harmless.
    */
   ack(receipts: readonly Receipt[]): Promise<readonly ('ok' | 'lost')[]>;
+  /**
+   * Publishes and settles as one (T1): either every result is `ok`, and all outputs are stored, those of one destination
+   * and key in this order, and all receipts settled as by `ack`; or some are `lost`, and nothing has happened, nor will.
+   * One call at a time, and none beside an `ack`. Rejects when it failed or nobody knows: core ends the subscription. The
+   * next one must not be handed anything whose settlement is still undecided. Where `transactions` is not refused.
+   */
+  transact?(outputs: readonly Output[], receipts: readonly Receipt[]): Promise<readonly ('ok' | 'lost')[]>;
   /** Gives back, not before `delay` ms. Core orders the receipts so that they may be given back one after another. */
   nack?(receipts: readonly Receipt[], options: { delay: number; failed: boolean; attempt: number }): Promise<void>;
   /** Prolongs leases to `ms` from now. Per receipt: the new end (monotonic ms), or `lost`. */

@@ -5,7 +5,8 @@ import { sendIdOf } from './hash.ts';
 import type { Held } from './held.ts';
 import type { Link } from './link.ts';
 import { partitionOf } from './murmur2.ts';
-import { headerProblem } from './outgoing.ts';
+import { headerProblem, refusal } from './outgoing.ts';
+import type { Plan } from './plan.ts';
 import type { Publisher } from './publisher.ts';
 import type { Route } from './route.ts';
 
@@ -20,6 +21,14 @@ export interface CopyRoutes {
   readonly deadLetter: Route | null;
 }
 
+export interface CopiesOptions {
+  readonly link: Link;
+  readonly publisher: Publisher;
+  readonly events: Events;
+  readonly routes: CopyRoutes;
+  readonly plan: Pick<Plan, 'topic' | 'group' | 'transactional'>;
+}
+
 /**
  * Copies of deliveries: requeued to the group inbox, or given up to the dead-letter topic. A copy is confirmed before
  * its original is settled (R6): a crash between the two makes a duplicate, never a loss.
@@ -31,14 +40,16 @@ export class Copies {
   readonly #routes: CopyRoutes;
   readonly #topic: string;
   readonly #group: string;
+  readonly #transactional: boolean;
 
-  constructor(link: Link, publisher: Publisher, events: Events, routes: CopyRoutes, topic: string, group: string) {
+  constructor({ link, publisher, events, routes, plan }: CopiesOptions) {
     this.#link = link;
     this.#publisher = publisher;
     this.#events = events;
     this.#routes = routes;
-    this.#topic = topic;
-    this.#group = group;
+    this.#topic = plan.topic;
+    this.#group = plan.group;
+    this.#transactional = plan.transactional;
   }
 
   /** `held.attempt` is the attempt that the copy will be. */
@@ -53,7 +64,7 @@ export class Copies {
     };
     const route = this.#routes.inbox as Route;
     const brokerDelay = native ? Math.min(delay, requeue.max ?? delay) : 0;
-    void this.#untilConfirmed(held, route, copyOf(held, route.destination, control, brokerDelay), ended);
+    this.#send(held, route, copyOf(held, route.destination, control, brokerDelay), ended);
   }
 
   deadLetter(held: Held, error: WaybillError, code: string, ended: (confirmed: boolean) => void): void {
@@ -73,7 +84,29 @@ export class Copies {
       },
     };
     const route = this.#routes.deadLetter as Route;
-    void this.#untilConfirmed(held, route, copyOf(held, route.destination, control, 0), ended);
+    this.#send(held, route, copyOf(held, route.destination, control, 0), ended);
+  }
+
+  #send(held: Held, route: Route, message: OutgoingMessage, ended: (confirmed: boolean) => void): void {
+    if (this.#transactional) this.#transact(held, route.destination, message, ended);
+    else void this.#untilConfirmed(held, route, message, ended);
+  }
+
+  /** The copy is all that comes of its original, and goes out with the original's ack (T1). */
+  #transact(held: Held, destination: Destination, message: OutgoingMessage, ended: (confirmed: boolean) => void): void {
+    let sent = message;
+    for (let tries = 0; tries < 3; tries++) {
+      const refused = refusal(sent, destination, this.#link.adapter.supports);
+      if (refused === null) break;
+      sent = refused.code === 'too-large' ? slimmer(sent) : lawful(sent);
+    }
+    held.outputs = [{ destination, message: sent }];
+    held.onAcked = (settled) => {
+      held.onAcked = null;
+      held.settled = settled;
+      ended(settled);
+    };
+    held.attachment.ack(held);
   }
 
   /** Again and again, with growing pauses, until it is confirmed or the original is no longer ours to settle. */

@@ -178,6 +178,7 @@ export class DeadLetters {
           start: 'held',
           bounded: false,
           filter: null,
+          transactional: false,
           onRevoked: () => Promise.resolve(),
           onLost: () => undefined,
           onAssigned: () => undefined,

@@ -360,6 +360,7 @@ export class Dispatcher {
     }
     this.counts.failed++;
     held.timeoutError = null;
+    held.outputs = null; // of a run that failed nothing goes out (T2)
     held.controller = null;
     held.lastFailure = clock.now();
     if (held.firstFailure === 0) held.firstFailure = held.lastFailure;

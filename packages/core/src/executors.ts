@@ -1,5 +1,5 @@
 import type { Clock, Timer } from './clock.ts';
-import { type ContextShared, ManyContext, SingleContext } from './context.ts';
+import { type ContextShared, ManyContext, SingleContext, TransactionalContext } from './context.ts';
 import type { Dispatcher, Executor } from './dispatcher.ts';
 import type { Cohort, Held } from './held.ts';
 import type { BatchHandler, Handler, Message } from './message.ts';
@@ -17,9 +17,15 @@ export class SingleExecutor implements Executor {
   }
 
   run(held: Held): void {
+    const { hold } = this.#shared;
     let result: unknown;
     try {
-      result = this.#handler(held.message as Message<unknown>, new SingleContext(held, this.#shared));
+      if (hold === null)
+        result = this.#handler(held.message as Message<unknown>, new SingleContext(held, this.#shared));
+      else {
+        const context = new TransactionalContext(held, this.#shared, hold);
+        result = context.end(this.#handler(held.message as Message<unknown>, context));
+      }
     } catch (error) {
       this.#dispatcher.failed(held, error);
       return;

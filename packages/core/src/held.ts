@@ -1,5 +1,5 @@
 import type { Attachment } from './attachment.ts';
-import type { Delivery } from './contract.ts';
+import type { Delivery, Output } from './contract.ts';
 import type { WaybillError } from './errors.ts';
 import type { Message } from './message.ts';
 import type { TimerEntry } from './timer-heap.ts';
@@ -45,6 +45,8 @@ export class Held {
   cohort: Cohort | null = null;
   /** Settled before its handler (at-most-once). */
   settled = false;
+  /** What is to be stored with its ack, all or nothing (T1); null where that is nothing. */
+  outputs: readonly Output[] | null = null;
   /** Called once its ack is confirmed or known to be lost. */
   onAcked: ((settled: boolean) => void) | null = null;
 

@@ -42,7 +42,11 @@ export interface HandlerContext {
   readonly fence: number | null;
   /** True inside `bus.replay`. */
   readonly replay: boolean;
-  /** Publishes on the same bus, but refuses (`closed`) once this delivery was lost, so that a zombie can't publish (O3). */
+  /**
+   * Publishes on the same bus, but refuses (`closed`) once this delivery was lost, so that a zombie can't publish (O3). In
+   * a `transactional` subscription it resolves when the message is accepted, without a position: it is stored with this
+   * delivery's ack, or never (T1).
+   */
   publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published>;
 }
 

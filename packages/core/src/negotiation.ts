@@ -81,6 +81,7 @@ export function subscriptionNeeds(
     ...settleNeeds(plan),
     ...retryNeeds(plan),
     ...deadLetterNeeds(plan),
+    ...transactionNeeds(plan),
     ...creditNeeds(plan, partitions),
   ];
 }
@@ -170,6 +171,16 @@ function deadLetterNeeds({ deadLetter, ordered }: Plan): Need[] {
       why: "deadLetter is 'key', but the topic has no order to keep; say deadLetter: true",
       met: () => false,
     },
+  ];
+}
+
+function transactionNeeds({ transactional }: Plan): Need[] {
+  if (!transactional) return [];
+  return [
+    plain(
+      'transactions',
+      'transactional is true, so results and acks must be stored as one; or leave it out, publish with an id made from the message, and have the readers of the results say idempotent',
+    ),
   ];
 }
 

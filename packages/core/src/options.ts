@@ -73,6 +73,13 @@ export interface SubscribeOptions {
     readonly window?: Duration;
     readonly onStoreError?: 'wait' | 'fail';
   };
+  /**
+   * What the handler publishes by `context.publish`, and the settling of its message, happen together or not at all
+   * (T1): results go out when the handler has returned, those of a run that threw never (T2). Its dead letters and requeued
+   * copies are part of it, too; what it publishes by the bus itself, and what it does elsewhere, is not. Results must be
+   * on the same broker. Not together with `batch`, `idempotent` or at-most-once. Default false.
+   */
+  readonly transactional?: boolean;
   /** How long `close` and `drain` wait for running handlers. Default 30 s. */
   readonly drain?: Duration;
 }

@@ -39,6 +39,7 @@ export interface Plan {
     readonly window: number;
     readonly onStoreError: 'wait' | 'fail';
   } | null;
+  readonly transactional: boolean;
   readonly drain: number;
   readonly batch: { readonly size: number; readonly linger: number } | null;
 }
@@ -59,6 +60,7 @@ const KNOWN = new Set([
   'onExpired',
   'maxDeliveries',
   'idempotent',
+  'transactional',
   'drain',
   'batch',
   'address',
@@ -130,6 +132,10 @@ export function resolvePlan(
   if (batch !== undefined && options.delivery === 'at-most-once')
     problems.push(`batch and delivery 'at-most-once' don't go together`);
   if (batch !== undefined && options.idempotent !== undefined) problems.push(`batch and idempotent don't go together`);
+  const { transactional = false } = options;
+  if (typeof transactional !== 'boolean')
+    problems.push(`transactional is ${quote(transactional)}; allowed: true, false`);
+  else if (transactional) problems.push(...againstTransaction(options));
   const filter = options.filter ?? null;
   const matches = filter === null ? null : (attempt(problems, () => compileFilter(filter)) ?? null);
   const { idempotent } = options;
@@ -170,6 +176,7 @@ export function resolvePlan(
             window: ms('idempotent.window', idempotent.window, DEFAULTS.idempotentWindow, 1, 2 ** 40),
             onStoreError: oneOf('idempotent.onStoreError', idempotent.onStoreError, 'wait', ['wait', 'fail']),
           },
+    transactional,
     drain: ms('drain', options.drain, DEFAULTS.drain, 0, 2 ** 31),
     batch: batch === undefined ? null : { size, linger: ms('batch.linger', batch.linger, 0, 0, 600_000) },
   };
@@ -182,7 +189,18 @@ export function resolvePlan(
 
 /** Options that change what a group means: two subscriptions of one group in one process must agree on them. */
 export function meaningOf(plan: Plan): string {
-  const { filter, attempts, backoff, retryMode, deadLetter, onExhausted, atMostOnce, onExpired, maxDeliveries } = plan;
+  const {
+    filter,
+    attempts,
+    backoff,
+    retryMode,
+    deadLetter,
+    onExhausted,
+    atMostOnce,
+    onExpired,
+    maxDeliveries,
+    transactional,
+  } = plan;
   return JSON.stringify({
     filter: meaningOfFilter(filter),
     attempts,
@@ -193,7 +211,25 @@ export function meaningOf(plan: Plan): string {
     atMostOnce,
     onExpired,
     maxDeliveries,
+    transactional,
   });
+}
+
+/** Options that would have a message settled, or its results out, by another way than the transaction. */
+function againstTransaction({
+  batch,
+  idempotent,
+  delivery,
+}: Partial<SubscribeOptions> & { readonly batch?: BatchOptions }): string[] {
+  const problems: string[] = [];
+  if (batch !== undefined) problems.push(`batch and transactional don't go together`);
+  if (idempotent !== undefined)
+    problems.push(
+      `idempotent and transactional don't go together: an id marked as done before its transaction has failed would lose its results`,
+    );
+  if (delivery === 'at-most-once')
+    problems.push(`delivery 'at-most-once' and transactional don't go together: it settles before there are results`);
+  return problems;
 }
 
 function startOf(start: SubscribeOptions['start']): StartPosition {

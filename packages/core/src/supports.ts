@@ -131,6 +131,8 @@ export interface Supports {
   /** Moving a stopped group, and a running one. */
   readonly reset: Capability;
   readonly seek: Capability;
+  /** Storing a handler's results and settling its message as one, all or nothing (T1, T2). */
+  readonly transactions: Capability;
 }
 
 /** A path to a capability in the manifest, as needs, cases and errors name it. */
@@ -156,7 +158,8 @@ export type CapabilityPath =
   | 'lag'
   | 'browse'
   | 'reset'
-  | 'seek';
+  | 'seek'
+  | 'transactions';
 
 /** Every capability path, in the order in which docs and reports list them. */
 export const CAPABILITIES: readonly CapabilityPath[] = [
@@ -182,6 +185,7 @@ export const CAPABILITIES: readonly CapabilityPath[] = [
   'browse',
   'reset',
   'seek',
+  'transactions',
 ];
 
 /** The capability at a path. */

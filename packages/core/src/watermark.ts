@@ -14,6 +14,8 @@ export class Watermark<T> {
   #next = 0;
   #inFlight = 0;
   #passed: T | undefined = undefined;
+  /** The lowest sequence that will never be complete here. */
+  #gap = Number.POSITIVE_INFINITY;
 
   constructor() {
     const capacity = 64; // a power of two
@@ -67,6 +69,16 @@ export class Watermark<T> {
   /** Whether this delivery, and everything before it, is complete. */
   passed(sequence: number): boolean {
     return sequence < this.#head;
+  }
+
+  /** It was given back, so it will not be complete here: nothing from it on can pass any more. */
+  abandon(sequence: number): void {
+    this.#gap = Math.min(this.#gap, sequence);
+  }
+
+  /** Whether the watermark may still come to pass it. */
+  reaches(sequence: number): boolean {
+    return sequence < this.#gap;
   }
 
   /** The receipt of the last delivery below the watermark, once; undefined when the watermark has not moved since. */

@@ -14,14 +14,13 @@ async function sendIdOf(of: Partial<Delivery>, attempt: number): Promise<string>
   const route = { destination: { name: 'orders__g__dlq', partitions: null } as Destination } as Route;
   let sent: OutgoingMessage | null = null;
   const publisher = { publish: async (_: Route, message: OutgoingMessage) => void (sent = message) };
-  const copies = new Copies(
-    { clock: { now: () => 1 } } as unknown as Link,
-    publisher as unknown as Publisher,
-    {} as Events,
-    { inbox: null, deadLetter: route },
-    'orders',
-    'g',
-  );
+  const copies = new Copies({
+    link: { clock: { now: () => 1 } } as unknown as Link,
+    publisher: publisher as unknown as Publisher,
+    events: {} as Events,
+    routes: { inbox: null, deadLetter: route },
+    plan: { topic: 'orders', group: 'g', transactional: false },
+  });
   const held = { delivery, attempt, firstFailure: 1, lastFailure: 1 } as unknown as Held;
   await new Promise((resolve) => copies.deadLetter(held, new WaybillError('invalid', 'no'), 'exhausted', resolve));
   return (sent as OutgoingMessage | null)?.sendId ?? '';

@@ -54,6 +54,7 @@ const full: Supports = {
   browse: native,
   reset: native,
   seek: native,
+  transactions: native,
 };
 
 const without = <S extends keyof Supports>(section: S, change: Partial<Supports[S]>): Supports => ({
@@ -84,6 +85,7 @@ const plan = (change: Partial<Plan> = {}): Plan => ({
   onExpired: 'dead-letter',
   maxDeliveries: 15,
   idempotent: null,
+  transactional: false,
   drain: 30_000,
   batch: null,
   ...change,
@@ -158,6 +160,7 @@ describe('subscriptions', () => {
       ['order.parkedKeys'],
     ],
     ['parked keys without keys', { deadLetter: 'key' }, null, full, ['order.parkedKeys']],
+    ['a transaction', { transactional: true }, null, { ...full, transactions: refused }, ['transactions']],
     ['in place, fits', { ordered: true, backoff: fixed(100), attempts: 4 }, null, leaseOf(300), []],
     ['in place, outlasts by 1 ms', { ordered: true, backoff: fixed(100), attempts: 4 }, null, leaseOf(299), ['lease']],
     [

@@ -30,6 +30,9 @@ export async function mustCompile(bus: Bus): Promise<void> {
     expectTypeOf(messages).toEqualTypeOf<readonly Message<{ orderId: string; amount: number }>[]>();
     context.fail(messages[0] as (typeof messages)[number], new Error('no'));
   });
+  await bus.subscribe(orders, { group: 'g', transactional: true }, async (message, context) => {
+    expectTypeOf(await context.publish(dated, { at: message.payload.orderId })).toEqualTypeOf<Published>();
+  });
   await bus.publish(untyped, { anything: true });
   await bus.publish(dated, { at: '2026-01-01' });
   await connect('memory:', { topics: [orders, untyped, dated] });
@@ -46,6 +49,8 @@ export async function mustNotCompile(bus: Bus): Promise<void> {
   await bus.subscribe(orders, {}, () => undefined);
   // @ts-expect-error an option that does not exist
   await bus.subscribe(orders, { group: 'g', retries: 3 }, () => undefined);
+  // @ts-expect-error neither yes nor no
+  await bus.subscribe(orders, { group: 'g', transactional: 'yes' }, () => undefined);
   // @ts-expect-error only batches have `fail`
   await bus.subscribe(orders, { group: 'g' }, (_message, context) => context.fail());
   // @ts-expect-error what went out of the schema is not what goes in

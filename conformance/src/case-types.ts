@@ -136,6 +136,8 @@ export interface ConsumerScript {
   readonly seqs?: readonly number[];
   /** Milliseconds that each handler takes first. */
   readonly takes?: number;
+  /** A topic without keys, to which each handler first publishes the payload through its context. */
+  readonly results?: string;
 }
 
 export interface SpawnedConsumer {

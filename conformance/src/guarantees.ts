@@ -52,6 +52,8 @@ export const GUARANTEES = {
   L5: 'Bad configuration: one clear error, no secret in it',
   E1: 'Idempotent consumer',
   E2: 'Broker deduplication',
+  T1: 'Results and settlement are one',
+  T2: 'A run that failed or lost its message has no results',
 } as const;
 
 export type GuaranteeId = keyof typeof GUARANTEES;

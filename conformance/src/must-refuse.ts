@@ -27,6 +27,7 @@ export const TWINS: { readonly [P in CapabilityPath]?: Twin } = {
   'deliver.replay': subscribing({ start: 'earliest' }),
   'deliver.filter': subscribing({ filter: { type: 'x' } }),
   'order.parkedKeys': subscribing({ deadLetter: 'key' }),
+  transactions: subscribing({ transactional: true }),
   'deliver.retention': async (t) => {
     const orders = t.topic('orders');
     const config = { topics: { [orders.name]: { retention: '1h' as const } } };

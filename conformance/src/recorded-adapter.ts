@@ -7,6 +7,7 @@ import {
   type Facts,
   type Lag,
   type OutgoingMessage,
+  type Output,
   type Position,
   type ProvisionSpec,
   type Receipt,
@@ -75,15 +76,8 @@ class RecordedAdapter implements Adapter {
     signal: AbortSignal,
   ): Promise<readonly SendOutcome[]> {
     const began = performance.now();
-    const ids = messages.map((message) => message.id);
-    const sendIds = messages.map((message) => message.sendId);
-    const record = (outcomes: readonly string[]): void => {
-      if (this.#connection.severed) return;
-      const { kind, group } = destination;
-      const topic = userTopic(destination);
-      const bus = this.#connection.name;
-      this.#connection.recorder.record({ type: 'send', bus, kind, topic, group, ids, sendIds, outcomes, began });
-    };
+    const record = (outcomes: readonly string[]): void =>
+      recordSend(this.#connection, destination, messages, outcomes, began);
     try {
       const outcomes = await live(this.#connection, () => this.#inner.publish(destination, messages, signal));
       record(outcomes.map((outcome) => outcome.status));
@@ -126,6 +120,25 @@ class RecordedAdapter implements Adapter {
   }
 }
 
+function recordSend(
+  { severed, recorder, name: bus }: Connection,
+  destination: Destination,
+  messages: readonly OutgoingMessage[],
+  outcomes: readonly string[],
+  began: number,
+): void {
+  if (severed) return;
+  const { kind, group } = destination;
+  const ids = messages.map((message) => message.id);
+  const sendIds = messages.map((message) => message.sendId);
+  recorder.record({ type: 'send', bus, kind, topic: userTopic(destination), group, ids, sendIds, outcomes, began });
+}
+
+/** Each with an outcome of its own, though they share it. */
+function recordOutputs(connection: Connection, outputs: readonly Output[], outcome: string, began: number): void {
+  for (const { destination, message } of outputs) recordSend(connection, destination, [message], [outcome], began);
+}
+
 function recordSubscription(
   inner: AdapterSubscription,
   attachment: RecordedAttachment,
@@ -156,6 +169,24 @@ function recordSubscription(
         () => inner.nack?.(receipts, options),
         () => receipts.map(() => 'ok'),
       );
+  if (inner.transact !== undefined)
+    optional.transact = async (outputs, receipts): Promise<readonly ('ok' | 'lost')[]> => {
+      const began = performance.now();
+      try {
+        const results = await settle(
+          receipts,
+          'ack',
+          () => inner.transact?.(outputs, receipts),
+          // Where one was lost, nothing has happened to the others.
+          (value) => (value.includes('lost') ? value.map(() => 'lost') : value),
+        );
+        recordOutputs(connection, outputs, results.includes('lost') ? 'rejected' : 'confirmed', began);
+        return results;
+      } catch (error) {
+        recordOutputs(connection, outputs, 'unknown', began);
+        throw error;
+      }
+    };
   if (inner.extend !== undefined)
     optional.extend = (receipts, ms): Promise<readonly (number | 'lost')[]> =>
       live(connection, () => inner.extend?.(receipts, ms));

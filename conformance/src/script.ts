@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { topic } from '@waybill/core';
 import type { CaseHandler, ConsumerScript, Stamped } from './case-types.ts';
 
 /**
@@ -7,7 +8,9 @@ import type { CaseHandler, ConsumerScript, Stamped } from './case-types.ts';
  * @param die Ends the process, or what stands for it: by `exit` or by `kill`.
  */
 export function scripted(script: ConsumerScript, die: (how: 'exit' | 'kill') => unknown): CaseHandler<Stamped> {
-  return async (message): Promise<void> => {
+  const results = script.results === undefined ? null : topic<Stamped>(script.results);
+  return async (message, context): Promise<void> => {
+    if (results !== null) await context.publish(results, message.payload);
     if (script.takes !== undefined) await sleep(script.takes);
     if (script.seqs !== undefined && !script.seqs.includes(message.payload.seq)) return;
     switch (script.does) {

@@ -5,7 +5,7 @@ import { GUARANTEE_IDS, GUARANTEES } from '../src/guarantees.ts';
 
 const page = fileURLToPath(new URL('../../docs/guarantees.md', import.meta.url));
 
-test('the list is P1 to E2 of the design', () => {
+test('the list is P1 to T2 of the design', () => {
   const families = new Map<string, number[]>();
   for (const id of GUARANTEE_IDS) {
     const [, family = '', number = ''] = /^([A-Z])(\d+)$/.exec(id) ?? [];
@@ -19,6 +19,7 @@ test('the list is P1 to E2 of the design', () => {
     F: upTo(7),
     L: upTo(5),
     E: upTo(2),
+    T: upTo(2),
   });
 });
 

@@ -6,6 +6,7 @@ import { lifeCases } from './life/index.ts';
 import { orderCases } from './order/index.ts';
 import { publishCases } from './publish/index.ts';
 import { retryCases } from './retry/index.ts';
+import { transactCases } from './transact/index.ts';
 
 /** Every case. A new file adds its array to its group's index. */
 export const CASES: readonly ConformanceCase[] = [
@@ -16,4 +17,5 @@ export const CASES: readonly ConformanceCase[] = [
   ...flowCases,
   ...lifeCases,
   ...dedupCases,
+  ...transactCases,
 ];

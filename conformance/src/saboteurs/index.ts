@@ -10,6 +10,7 @@ import { MANIFESTS } from './manifests.ts';
 import type { Saboteur } from './saboteur.ts';
 import { SENDS } from './sends.ts';
 import { SETTLES } from './settles.ts';
+import { TRANSACTIONS } from './transactions.ts';
 
 /** Every saboteur. Each case that none of them is caught by is listed as unproved. */
 export const SABOTEURS: readonly Saboteur[] = [
@@ -24,6 +25,7 @@ export const SABOTEURS: readonly Saboteur[] = [
   ...HISTORIES,
   ...LIVES,
   ...MANIFESTS,
+  ...TRANSACTIONS,
 ];
 
 const caught = new Set(SABOTEURS.flatMap(({ caughtBy }) => Object.keys(caughtBy)));

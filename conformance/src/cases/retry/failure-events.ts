@@ -84,7 +84,8 @@ export const failureEvents: readonly ConformanceCase[] = [
   {
     id: 'R1.publish-in-failing-handler',
     guarantees: ['R1'],
-    title: 'What a handler publishes before it fails is published, once per run: there is no transaction.',
+    title:
+      'What a handler publishes before it fails is published, once per run, unless the subscription is transactional.',
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders');

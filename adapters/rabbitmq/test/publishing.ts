@@ -1,19 +1,7 @@
 import type { SendOutcome } from '@waybill/core/adapter';
 import { describe, expect, test } from 'vitest';
-import {
-  adapter,
-  broker,
-  consume,
-  gather,
-  idsOf,
-  inboxOf,
-  message,
-  messages,
-  never,
-  provisioned,
-  raw,
-  topic,
-} from './server.ts';
+import { consume, gather, idsOf, inboxOf, message, messages, never, provisioned, topic } from './fixtures.ts';
+import { adapter, broker, raw } from './server.ts';
 
 const said = (outcomes: readonly SendOutcome[]): string[] => outcomes.map(({ status }) => status);
 const codes = (by: { classify(error: unknown): string }, outcomes: readonly SendOutcome[]): string[] =>

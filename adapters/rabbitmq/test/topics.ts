@@ -1,19 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { rabbitmq } from '../src/index.ts';
-import {
-  adapter,
-  broker,
-  consume,
-  gather,
-  inboxOf,
-  messages,
-  never,
-  provisioned,
-  raw,
-  specOf,
-  topic,
-  url,
-} from './server.ts';
+import { consume, gather, idsOf, inboxOf, message, messages, never, provisioned, specOf, topic } from './fixtures.ts';
+import { adapter, broker, raw, url } from './server.ts';
 
 export function topics(): void {
   describe('topics', () => {
@@ -75,6 +63,26 @@ export function topics(): void {
       expect(await gather(s, 2)).toHaveLength(2);
     });
 
+    test('classic queues hold messages, in order, and count no deliveries', async () => {
+      const a = await adapter({ queues: 'classic' });
+      for (const partitions of [null, 2]) {
+        const orders = await provisioned(a, partitions);
+        const sent = Array.from({ length: 10 }, () => message({ key: 'k', partition: partitions && 1 }));
+        const outcomes = await a.publish(orders, sent, never);
+        expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['confirmed']));
+        const first = await consume(a, orders);
+        await gather(first, 10);
+        await first.close();
+        const again = await gather(await consume(a, orders), 10);
+        expect(idsOf(again)).toEqual(idsOf(sent));
+        expect(again[0]?.deliveryCount).toBeNull();
+      }
+      const queues = (await broker?.api('GET', '/api/queues?columns=name,type')) as { name: string; type: string }[];
+      expect(queues.filter(({ name, type }) => name.endsWith('__2__1') && type === 'classic').length).toBeGreaterThan(
+        0,
+      );
+    });
+
     test('dead letters can be looked at, and are still there', async () => {
       const a = await adapter();
       const orders = await provisioned(a);
@@ -118,6 +126,20 @@ export function topics(): void {
     test('hosts are tried in turn', async () => {
       const a = await adapter({ url: url.replace('@', '@127.0.0.1:1,') });
       expect((await a.connect(never))['version']).toBe(broker?.version);
+    });
+
+    test('when a host is lost the next one takes over, with what was confirmed', async () => {
+      const [first, second] = [await broker?.proxy(), await broker?.proxy()];
+      const a = await adapter({ url: url.replace(/@.*$/, `@127.0.0.1:${first?.port},127.0.0.1:${second?.port}`) });
+      const orders = await provisioned(a);
+      const sent = messages(2);
+      await a.publish(orders, sent, never);
+      expect(second?.accepted).toBe(0);
+      first?.refuse();
+      first?.cut();
+      await a.connect(never);
+      expect(second?.accepted).toBe(2);
+      expect(idsOf(await gather(await consume(a, orders), 2))).toEqual(idsOf(sent));
     });
 
     test('a user without rights is denied, and the connection stays', async () => {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 /** What is on beside the broker itself, in Erlang. */
-export const plugins = '[rabbitmq_management,rabbitmq_consistent_hash_exchange].\n';
+export const plugins = '[rabbitmq_management,rabbitmq_consistent_hash_exchange,rabbitmq_auth_mechanism_ssl].\n';
 
 export interface NodeEnvironment {
   readonly folder: string;
@@ -80,5 +80,11 @@ function tlsSettings(folder: string, mutual: boolean): Record<string, string | b
     'ssl_options.keyfile': join(folder, 'server.key'),
     'ssl_options.verify': mutual ? 'verify_peer' : 'verify_none',
     'ssl_options.fail_if_no_peer_cert': mutual,
+    // Then a client may also log in as the user that its certificate names.
+    ...(mutual && {
+      'auth_mechanisms.1': 'PLAIN',
+      'auth_mechanisms.2': 'EXTERNAL',
+      ssl_cert_login_from: 'common_name',
+    }),
   };
 }

@@ -16,7 +16,10 @@ import { type Ability, type RunningBroker, type StartOptions, TestbedError } fro
 export interface RabbitmqStart extends StartOptions {
   /** The one of Debian 13's packages, beside this machine's own: needs root. Processes only. Default: what is installed. */
   readonly version?: '4.0';
-  /** TLS on its port, and no plain one; with `mutual` clients must show a certificate. Processes only. Default false. */
+  /**
+   * TLS on its port, and no plain one; with `mutual` clients must show a certificate, and may log in by it
+   * (user `client`, once it is there). Processes only. Default false.
+   */
   readonly tls?: boolean | 'mutual';
   /** Lines of `rabbitmq.conf`, behind the testbed's. */
   readonly settings?: Readonly<Record<string, string>>;

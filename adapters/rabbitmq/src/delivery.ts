@@ -1,9 +1,9 @@
 import type { Delivery } from '@waybill/core/adapter';
 import type { Message } from 'amqplib';
 import { targetOf } from './delays.ts';
-import { deliveryCountOf, envelopeOf, sendIdOf } from './message.ts';
+import { envelopeOf, returnsOf, sendIdOf } from './message.ts';
 import type { GroupQueue } from './names.ts';
-import type { TapReceipt } from './tap.ts';
+import type { Outlived } from './outlived.ts';
 
 /** The queue that deliveries come from. */
 export interface Source extends GroupQueue {
@@ -11,18 +11,28 @@ export interface Source extends GroupQueue {
   readonly inbox: string | null;
   /** Whether the server counts deliveries. */
   readonly counted: boolean;
+  /** From this count on a message may be what ended the consumers before (R10). */
+  readonly suspect: number;
 }
 
-/** From this arrival on a message may be what ended the consumers before: it is handed out alone (R10). */
-const SUSPECT = 3;
+export type DeliveryOf<Receipt> = Delivery & { readonly receipt: Receipt; readonly raw: Message };
 
-export type TapDelivery = Delivery & { readonly receipt: TapReceipt };
-
-export const isSuspect = ({ deliveryCount }: Delivery): boolean => (deliveryCount ?? 0) >= SUSPECT;
+/** How often it has come, this time included, without the arrivals that this process has outlived. */
+function deliveryCountOf(message: Message, queue: string, id: string, outlived: Outlived): number {
+  const returns = returnsOf(message);
+  return returns === 0 ? 1 : Math.max(1, returns + 1 - outlived.of(queue, id));
+}
 
 /** Field by field: a spread followed by more fields makes a dictionary, which costs 15 µs a message. */
-export function deliveryOf(message: Message, { inbox, partition, counted }: Source, receipt: TapReceipt): TapDelivery {
+export function deliveryOf<Receipt>(
+  message: Message,
+  source: Source,
+  receipt: Receipt,
+  outlived: Outlived,
+): DeliveryOf<Receipt> {
+  const { queue, inbox, partition, counted } = source;
   const envelope = envelopeOf(message);
+  message.content = envelope.body; // else it would keep the socket's buffer
   return {
     id: envelope.id,
     time: envelope.time,
@@ -38,7 +48,7 @@ export function deliveryOf(message: Message, { inbox, partition, counted }: Sour
     partition,
     position: null,
     sendId: sendIdOf(message, envelope.id),
-    deliveryCount: deliveryCountOf(message, counted),
+    deliveryCount: counted ? deliveryCountOf(message, queue, envelope.id, outlived) : null,
     storedAttempt: null,
     leaseUntil: null,
     fence: null,

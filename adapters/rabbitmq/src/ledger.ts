@@ -1,9 +1,12 @@
-/** Which deliveries of one channel are settled. Tags count up from 1, without a gap. */
-export class Ledger {
-  /** Settled ones above the mark. */
-  readonly #settled = new Set<number>();
+/** So many settled ones are kept before they are dropped together. */
+const SLACK = 1_024;
+
+/** What came through one channel and is not settled. Tags count up from 1, without a gap. */
+export class Ledger<T extends object> {
+  /** By tag, from `#first` on; null once settled. */
+  #items: (T | null)[] = [];
+  #first = 1;
   #mark = 1;
-  #last = 0;
   #open = 0;
 
   /** The first tag that is not settled; all below it are. */
@@ -16,19 +19,35 @@ export class Ledger {
     return this.#open;
   }
 
-  came(tag: number): void {
-    this.#last = tag;
+  /** Those, in the order of their coming. */
+  get left(): T[] {
+    return this.#items.filter((item) => item !== null);
+  }
+
+  came(item: T): void {
+    this.#items.push(item);
     this.#open++;
   }
 
-  /** False for one that was settled before, or never came. */
-  settle(tag: number): boolean {
-    if (tag < this.#mark || tag > this.#last || this.#settled.has(tag)) return false;
+  /** Null for one that is settled, or never came. */
+  find(tag: number): T | null {
+    return this.#items[tag - this.#first] ?? null;
+  }
+
+  /** What it was; null for one that was settled before, or never came. */
+  settle(tag: number): T | null {
+    const item = this.find(tag);
+    if (item === null) return null;
+    this.#items[tag - this.#first] = null;
     this.#open--;
-    if (tag !== this.#mark) this.#settled.add(tag);
-    else
+    if (tag === this.#mark) {
       do this.#mark++;
-      while (this.#settled.delete(this.#mark));
-    return true;
+      while (this.#items[this.#mark - this.#first] === null);
+      if (this.#mark - this.#first >= SLACK) {
+        this.#items = this.#items.slice(this.#mark - this.#first);
+        this.#first = this.#mark;
+      }
+    }
+    return item;
   }
 }

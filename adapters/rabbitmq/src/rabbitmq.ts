@@ -21,6 +21,7 @@ import { browseQueue, lagOf } from './inspection.ts';
 import { queuesOf } from './names.ts';
 import type { Settings } from './options.ts';
 import { OrderedSubscription } from './ordered.ts';
+import { Outlived } from './outlived.ts';
 import { Publishing } from './publish.ts';
 import { RabbitSubscription } from './subscription.ts';
 import { supportsOf } from './supports.ts';
@@ -42,6 +43,7 @@ export class RabbitAdapter implements Adapter {
   readonly #topology: Topology;
   /** By the first of the queues that they read. */
   readonly #subscriptions = new Map<Open, string>();
+  readonly #outlived = new Outlived();
   #connections: Connections | null = null;
   #closed = false;
 
@@ -83,6 +85,7 @@ export class RabbitAdapter implements Adapter {
 
   async subscribe(spec: SubscriptionSpec): Promise<AdapterSubscription> {
     const { consuming: connection } = this.#live();
+    const outlived = this.#outlived;
     const { destination, group, groupAddress, inbox, consumer } = spec;
     const counted = this.supports.settle.deliveryCount.by !== 'refused';
     const spread = this.supports.order.spread.by !== 'refused';
@@ -90,14 +93,15 @@ export class RabbitAdapter implements Adapter {
       ...one,
       inbox: inbox?.name ?? null,
       counted,
+      suspect: spec.suspect ?? Infinity,
       priority: spread ? rank(consumer, one.partition) : null,
     }));
     const [first] = sources;
     if (first === undefined) throw new WaybillError('invalid', `rabbitmq: '${destination.name}' has no partitions`);
     const subscription =
       destination.partitions === null
-        ? await RabbitSubscription.open({ connection, spec, source: first })
-        : await OrderedSubscription.open({ connection, spec, sources });
+        ? await RabbitSubscription.open({ connection, spec, source: first, outlived })
+        : await OrderedSubscription.open({ connection, spec, sources, outlived });
     for (const old of this.#subscriptions.keys()) if (old.closed) this.#subscriptions.delete(old);
     this.#subscriptions.set(subscription, first.queue);
     return subscription;

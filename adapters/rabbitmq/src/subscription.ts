@@ -6,11 +6,11 @@ import {
   type SubscriptionSpec,
   WaybillError,
 } from '@waybill/core/adapter';
-import type { Message } from 'amqplib';
 import type { Connection } from './connection.ts';
-import { deliveryOf, isSuspect, type Source, type TapDelivery } from './delivery.ts';
+import type { Source } from './delivery.ts';
+import type { Outlived } from './outlived.ts';
 import { patiently } from './patience.ts';
-import { Tap, type TapReceipt } from './tap.ts';
+import { settle, Tap, type TapDelivery, type TapReceipt } from './tap.ts';
 
 /** What a receive waits for one. */
 const ANSWER = 900;
@@ -19,6 +19,7 @@ export interface SubscriptionOptions {
   readonly connection: Connection;
   readonly spec: Pick<SubscriptionSpec, 'prefetch' | 'onLost'>;
   readonly source: Source;
+  readonly outlived: Outlived;
 }
 
 /**
@@ -44,9 +45,9 @@ export class RabbitSubscription implements AdapterSubscription {
 
   static async open(options: SubscriptionOptions): Promise<RabbitSubscription> {
     const subscription = new RabbitSubscription(options);
-    const tap = await Tap.open(options.connection, (error) => subscription.#fail(error));
+    const tap = await Tap.open({ ...options, onEnd: (error) => subscription.#fail(error) });
     subscription.#tap = tap;
-    await tap.check(options.source.queue);
+    await tap.check();
     return subscription;
   }
 
@@ -86,7 +87,7 @@ export class RabbitSubscription implements AdapterSubscription {
   }
 
   async ack(receipts: readonly Receipt[]): Promise<readonly ('ok' | 'lost')[]> {
-    return this.#tap.ack(receipts as readonly TapReceipt[]);
+    return settle(receipts as readonly TapReceipt[]);
   }
 
   /** The server would push it back at once, so pushing ends first; the next receive begins anew. */
@@ -111,9 +112,8 @@ export class RabbitSubscription implements AdapterSubscription {
   async #fetch(): Promise<Delivery | null> {
     this.#state = 'fetching';
     try {
-      const message = this.#source.counted ? await this.#tap.get(this.#source.queue) : null;
-      const delivery = message === null ? null : this.#delivery(message);
-      if (delivery === null || !isSuspect(delivery)) await this.#consume();
+      const delivery = this.#source.counted ? await this.#tap.get() : null;
+      if (delivery === null || (delivery.deliveryCount ?? 0) < this.#source.suspect) await this.#consume();
       else this.#state = 'idle';
       return delivery;
     } catch (error) {
@@ -130,17 +130,12 @@ export class RabbitSubscription implements AdapterSubscription {
       `rabbitmq: the server has ended the consumer of '${this.#source.queue}'`,
     );
     await this.#tap.consume(
-      this.#source.queue,
       this.#spec.prefetch,
       null,
-      (message) => inbox.push(this.#delivery(message)),
+      (delivery) => inbox.push(delivery),
       () => this.#fail(gone),
     );
     this.#state = 'consuming'; // not before: a consumer that has no answer yet can't be cancelled
-  }
-
-  #delivery(message: Message): TapDelivery {
-    return deliveryOf(message, this.#source, { tap: this.#tap, tag: message.fields.deliveryTag });
   }
 
   /** A signal that fires means that nothing more is wanted for now: what the server pushed is for others. */

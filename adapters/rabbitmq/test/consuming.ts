@@ -1,19 +1,8 @@
+import type { Delivery, Destination, OutgoingMessage } from '@waybill/core/adapter';
 import { describe, expect, test } from 'vitest';
 import { createAdapter } from '../src/index.ts';
-import {
-  adapter,
-  broker,
-  consume,
-  gather,
-  idsOf,
-  inboxOf,
-  message,
-  messages,
-  never,
-  provisioned,
-  raw,
-  url,
-} from './server.ts';
+import { consume, gather, idsOf, inboxOf, message, messages, never, provisioned } from './fixtures.ts';
+import { adapter, broker, raw, url } from './server.ts';
 
 /** As an operator would. The server lists connections a moment late. */
 async function closeConnectionsOf(client: string): Promise<void> {
@@ -82,20 +71,69 @@ export function consuming(): void {
       expect(idsOf(again).toSorted()).toEqual(idsOf(deliveries).toSorted());
     });
 
+    /** Consumers that take all and end with it, each in a process of its own as far as the server knows. */
+    async function livesOf(orders: Destination, count: number, lives: number): Promise<void> {
+      for (let life = 1; life <= lives; life++) {
+        const a = await adapter();
+        await gather(await consume(a, orders), count);
+        await a.close();
+      }
+    }
+
     test('a message that came three times comes alone', async () => {
       const a = await adapter();
       const orders = await provisioned(a);
       await a.publish(orders, messages(3), never);
-      for (let life = 1; life <= 2; life++) {
-        const s = await consume(a, orders);
-        await gather(s, 3);
-        await s.close();
-      }
+      await livesOf(orders, 3, 2);
       const s = await consume(a, orders);
       const [killer] = await s.receive(10, never);
       expect([killer?.deliveryCount, s.reserved]).toEqual([3, 0]);
       await s.ack([killer?.receipt]);
       expect(await gather(s, 2)).toHaveLength(2);
+    });
+
+    test('a partition with such a message is read alone, while the others go on', async () => {
+      const a = await adapter();
+      const orders = await provisioned(a, 2);
+      const keyed = (partition: number, count: number): OutgoingMessage[] =>
+        Array.from({ length: count }, () => message({ key: `k${partition}`, partition }));
+      const old = keyed(0, 3);
+      await a.publish(orders, old, never);
+      await livesOf(orders, 3, 2);
+      const fresh = [...keyed(0, 3), ...keyed(1, 5)];
+      await a.publish(orders, fresh, never);
+      const s = await consume(a, orders);
+      const seen: Delivery[] = [];
+      const held: Delivery[] = [];
+      while (seen.length < 11) {
+        const deliveries = await s.receive(100, never);
+        seen.push(...deliveries);
+        held.push(...deliveries);
+        const suspects = held.filter(({ deliveryCount }) => (deliveryCount ?? 0) >= 3);
+        expect(suspects.length).toBeLessThanOrEqual(1);
+        // The other partition's are held meanwhile, and hold up nothing.
+        const done = held.filter(({ partition }) => partition === 0);
+        await s.ack(done.map(({ receipt }) => receipt));
+        held.splice(0, held.length, ...held.filter(({ partition }) => partition === 1));
+      }
+      const ofPartition = (partition: number): string[] => idsOf(seen.filter((one) => one.partition === partition));
+      expect(ofPartition(0)).toEqual(idsOf([...old, ...fresh.slice(0, 3)]));
+      expect(ofPartition(1)).toEqual(idsOf(fresh.slice(3)));
+    });
+
+    test('what a process has outlived makes no message suspicious', async () => {
+      const a = await adapter();
+      for (const partitions of [null, 2]) {
+        const orders = await provisioned(a, partitions);
+        await a.publish(orders, [message({ key: 'k', partition: partitions && 0 })], never);
+        for (let loss = 1; loss <= 4; loss++) {
+          const s = await consume(a, orders);
+          expect((await gather(s, 1)).map(({ deliveryCount }) => deliveryCount)).toEqual([1]);
+          await s.close();
+        }
+        const [other] = await gather(await consume(await adapter(), orders), 1);
+        expect(other?.deliveryCount).toBe(5);
+      }
     });
 
     test('a queue that is deleted ends the subscription as not-found', async () => {

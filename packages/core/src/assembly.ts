@@ -68,6 +68,7 @@ export function assemble(options: AssemblyOptions): { consumer: Consumer; dispat
       inbox,
       consumer: options.name,
       prefetch: plan.prefetch,
+      suspect: Math.max(2, Math.floor(plan.maxDeliveries / 2)),
       lease: plan.lease,
       start: plan.start,
       bounded: replay !== null,

@@ -109,7 +109,10 @@ export interface Delivery extends Envelope {
   /** The unit of order and assignment it came from; 0 where the broker has none. */
   readonly partition: number;
   readonly position: Position | null;
-  /** The broker's count of arrivals, 1 on the first; null where `settle.deliveryCount` is refused. */
+  /**
+   * The broker's count of arrivals, 1 on the first; null where `settle.deliveryCount` is refused. An adapter may leave out
+   * those that ended unsettled while this process went on (a lost connection, a give-back): no message is to blame (R10).
+   */
   readonly deliveryCount: number | null;
   /** What it was published under, where there is no position and the adapter carries it: it tells copies of copies apart. */
   readonly sendId?: string;
@@ -140,6 +143,11 @@ export interface SubscriptionSpec {
   readonly consumer: string;
   /** Most deliveries that core will ever hold at once. */
   readonly prefetch: number;
+  /**
+   * From this delivery count on a message may be what kills its consumers: the adapter fetches it apart from others where it
+   * can, so that they are not counted with it (R10). Absent where no count is judged.
+   */
+  readonly suspect?: number;
   /** Milliseconds of lease to ask for. */
   readonly lease: number;
   /** Where a *new* group starts. A group that exists goes on where it was. */

@@ -34,7 +34,7 @@ export interface HandlerContext {
   readonly signal: AbortSignal;
   /** 1 on the first run; counts handler runs that failed (R1). Drains and hand-overs never raise it (R3). */
   readonly attempt: number;
-  /** The broker's count of arrivals, where it keeps one; else null. */
+  /** The broker's count of arrivals, without those that this process is known to have outlived; null without a count. */
   readonly deliveryCount: number | null;
   readonly group: string;
   readonly position: Position | null;

@@ -20,23 +20,23 @@ const fits = (short: string): boolean => short.length <= SHORT / 3 || Buffer.byt
 export const view = (bytes: Uint8Array): Buffer =>
   Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-type Fields = { -readonly [Name in keyof Options.Publish]: Options.Publish[Name] } & {
-  headers: Record<string, string | Buffer | (string | Buffer)[]>;
-};
+type Table = Record<string, string | Buffer | (string | Buffer)[]>;
+type Fields = { -readonly [Name in keyof Options.Publish]: Options.Publish[Name] } & { headers?: Table };
 
 /** The properties of a message: AMQP's own where they can hold it, headers for the rest. */
 export function propertiesOf(message: OutgoingMessage): Fields {
-  const headers: Fields['headers'] = {};
+  const timed = timeIn(message.id) === message.time;
+  let headers: Table | null = null;
   const fields: Fields = {
     mandatory: true,
     persistent: true,
     messageId: message.id,
     timestamp: Math.floor(message.time / 1_000),
-    headers,
   };
   if (message.sendId !== message.id && fits(message.sendId)) fields.correlationId = message.sendId; // a copy's
   let packed: (string | Buffer)[] | null = null;
   for (const [name, value] of encodeWire(message)) {
+    if (timed && name === 'waybill-time') continue;
     const bytes = typeof value === 'string' ? value : view(value);
     if (typeof bytes === 'string' && fits(bytes)) {
       if (name === 'waybill-id') continue;
@@ -54,16 +54,18 @@ export function propertiesOf(message: OutgoingMessage): Fields {
       }
     }
     if (special.test(name) || !fits(name)) (packed ??= []).push(name, bytes);
-    else headers[name] = bytes;
+    else (headers ??= {})[name] = bytes;
   }
+  if (packed !== null) (headers ??= {})[PACKED] = packed;
+  if (headers === null) return fields; // a table costs the client more than all the rest
   // The whole id is a header then; the property holds one that is as much its own.
   if ('waybill-id' in headers) fields.messageId = createHash('sha256').update(message.id).digest('hex');
-  if (packed !== null) headers[PACKED] = packed;
+  fields.headers = headers;
   return fields;
 }
 
 /** The message that came, ours or another program's. Its body is no slice of a larger buffer. */
-export function envelopeOf({ content, properties }: Message): Envelope {
+export function envelopeOf({ content, properties }: Message): Envelope & { readonly body: Buffer } {
   const pairs: [string, HeaderValue][] = [];
   const headers = (properties.headers ?? {}) as Readonly<Record<string, unknown>>;
   for (const name of Object.keys(headers)) {
@@ -73,10 +75,11 @@ export function envelopeOf({ content, properties }: Message): Envelope {
   }
   const wire = decodeWire(pairs);
   const { messageId, timestamp, type, appId, contentType } = properties as unknown as Readonly<Record<string, unknown>>;
+  // Without one there is nothing that would tell a redelivery from another message.
+  const id = wire.id ?? text(messageId) ?? randomUUID();
   return {
-    // Without one there is nothing that would tell a redelivery from another message.
-    id: wire.id ?? text(messageId) ?? randomUUID(),
-    time: wire.time ?? timeOf(timestamp) ?? Date.now(),
+    id,
+    time: wire.time ?? timeOf(timestamp, id) ?? Date.now(),
     key: wire.key,
     type: wire.type ?? text(type, true),
     source: wire.source ?? text(appId, true),
@@ -92,11 +95,10 @@ export function sendIdOf({ properties }: Message, id: string): string {
   return text(properties.correlationId) ?? id;
 }
 
-/** How often the server has handed it out, this time included; null where it does not count. */
-export function deliveryCountOf({ properties }: Message, counted: boolean): number | null {
-  if (!counted) return null;
+/** How often the server has taken it back into its queue. */
+export function returnsOf({ properties }: Message): number {
   const count: unknown = properties.headers?.['x-delivery-count'];
-  return typeof count === 'number' ? count + 1 : 1;
+  return typeof count === 'number' ? count : 0;
 }
 
 function unpack(packed: readonly unknown[], pairs: [string, HeaderValue][]): void {
@@ -114,9 +116,17 @@ function text(value: unknown, empty = false): string | null {
   return typeof value === 'string' && (empty || value !== '') ? value : null;
 }
 
-/** Seconds by the standard, but many programs write milliseconds. */
-function timeOf(timestamp: unknown): number | null {
+/** Seconds by the standard, but many programs write milliseconds. Of the same second, the id's time has milliseconds. */
+function timeOf(timestamp: unknown, id: string): number | null {
   if (typeof timestamp !== 'number' || !Number.isSafeInteger(timestamp) || timestamp < 0) return null;
+  const made = timeIn(id);
+  if (Math.floor(made / 1_000) === timestamp) return made;
   const ms = timestamp < 100_000_000_000 ? timestamp * 1_000 : timestamp;
   return ms <= 8_640_000_000_000_000 ? ms : null;
+}
+
+/** The milliseconds in a UUID of version 7, as Waybill makes them; NaN for any other id. */
+function timeIn(id: string): number {
+  if (id.length !== 36 || id[8] !== '-' || id[13] !== '-' || id[14] !== '7') return Number.NaN;
+  return Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16);
 }

@@ -127,7 +127,7 @@ export class OrderedSubscription implements AdapterSubscription {
   #turn(): void {
     if (this.#readers.some(({ alone }) => alone)) return;
     const waiting = this.#readers.filter((reader) => reader.waiting !== null);
-    waiting.sort((a, b) => (a.waiting ?? 0) - (b.waiting ?? 0))[0]?.readAlone();
+    waiting.toSorted((a, b) => (a.waiting ?? 0) - (b.waiting ?? 0))[0]?.readAlone();
   }
 
   /** A signal that fires means that nothing more is wanted for now. The partitions stay here, as their keys do. */

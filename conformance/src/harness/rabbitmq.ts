@@ -4,6 +4,8 @@ import { type Harness, type MissingTarget, NotAble, type Spy } from '../target.t
 import { Connections, deaths, startHarness } from './started.ts';
 
 const module = '@waybill/rabbitmq';
+/** The bytes with which AMQP's request to publish begins: class 60, method 40, and two that are always 0. */
+const basicPublish = '\0\x3c\0\x28\0\0';
 
 export interface RabbitmqHarnessOptions {
   /** How to start the broker. */
@@ -39,8 +41,7 @@ async function harnessOf(
     version: broker.version,
     supports: make(broker.url).supports,
     adapter: () => connections.adapter(),
-    // Every message that Waybill sends has this header, and no other request does.
-    faults: connections.ours ? { ...connections.faults('waybill-time'), ...deaths(broker) } : {},
+    faults: connections.ours ? { ...connections.faults(basicPublish), ...deaths(broker) } : {},
     ...(connections.ours && { spy: spyOf(broker) }),
     child: { module, config: config(connections.childUrl()) },
     healthy: () => reachable(make(broker.url)),

@@ -7,7 +7,7 @@ import type { Message } from './message.ts';
 import { DEFAULTS } from './options.ts';
 import type { Topic } from './topic.ts';
 
-/** A delivery as a handler sees it. A class of stable shape; the date is made only for who reads it. */
+/** A delivery as a handler sees it. A class of stable shape; what few read is made only for them. */
 class ReceivedMessage<T> implements Message<T> {
   readonly id: string;
   readonly key: string | null;
@@ -15,8 +15,7 @@ class ReceivedMessage<T> implements Message<T> {
   readonly source: string | null;
   readonly headers: Headers;
   readonly payload: T;
-  readonly raw: unknown;
-  readonly #time: number;
+  readonly #delivery: Delivery;
 
   constructor(delivery: Delivery, payload: T) {
     this.id = delivery.id;
@@ -25,12 +24,15 @@ class ReceivedMessage<T> implements Message<T> {
     this.source = delivery.source;
     this.headers = delivery.headers;
     this.payload = payload;
-    this.raw = delivery.raw;
-    this.#time = delivery.time;
+    this.#delivery = delivery;
   }
 
   get time(): Date {
-    return new Date(this.#time);
+    return new Date(this.#delivery.time);
+  }
+
+  get raw(): unknown {
+    return this.#delivery.raw;
   }
 }
 

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { WaybillError } from '@waybill/core/adapter';
 import type { Broker, Cluster } from 'kafkajs';
+import { decodeFetch, type FetchAnswer } from './fetched.ts';
 import { quieten } from './quiet.ts';
 
 /*
@@ -12,32 +13,6 @@ import { quieten } from './quiet.ts';
 
 /** The version that these types were read from. */
 const PINNED = '2.2.4';
-
-/** A record as kafkajs decodes it. Keys and values are slices of the whole answer. */
-export interface FetchedRecord {
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  /** Milliseconds, decimal. */
-  readonly timestamp: string;
-  /** Decimal. */
-  readonly offset: string;
-  readonly headers: Readonly<Record<string, unknown>>;
-  readonly isControlRecord?: boolean;
-  readonly batchContext?: {
-    readonly firstOffset: string;
-    readonly lastOffsetDelta: number;
-    readonly producerId: string;
-    readonly inTransaction: boolean;
-  };
-}
-
-export interface FetchedPartition {
-  readonly partition: number;
-  readonly highWatermark: string;
-  readonly lastStableOffset?: string;
-  readonly abortedTransactions?: readonly { readonly producerId: string; readonly firstOffset: string }[];
-  readonly messages: readonly FetchedRecord[];
-}
 
 export interface OutgoingRecord {
   readonly key: string | null;
@@ -91,9 +66,7 @@ export interface Node extends Pick<Broker, 'isConnected'> {
         readonly maxBytes: number;
       }[];
     }[];
-  }): Promise<{
-    readonly responses: readonly { readonly topicName: string; readonly partitions: readonly FetchedPartition[] }[];
-  }>;
+  }): Promise<FetchAnswer>;
   metadata(topics: readonly string[]): Promise<{
     readonly brokers: readonly { readonly host: string; readonly port: number }[];
     readonly topicMetadata: readonly {
@@ -201,6 +174,7 @@ const ofNode = [
   'describeGroups',
   'describeConfigs',
   'createTopics',
+  'lookupRequest',
 ];
 
 /** @throws WaybillError `unsupported` where another kafkajs is installed than this adapter was written for. */
@@ -222,7 +196,36 @@ export function checkCluster(cluster: unknown): Brokers {
 export function checkNode(broker: unknown): Node {
   quieten(broker);
   check(broker, ofNode);
+  readFetches(broker as Lookup);
   return broker as Node;
+}
+
+const FETCH = 1;
+/** The version of its answer that is decoded here: of Kafka 2.3 and later. */
+const FETCH_VERSION = 11;
+
+type Make = (options: unknown) => { readonly request: { readonly apiVersion: number }; readonly response: object };
+
+/** A broker looks up here how a request is encoded and its answer decoded; a new connection brings a new lookup. */
+interface Lookup {
+  lookupRequest: ((api: number, definition: unknown) => Make) & { readonly reads?: true };
+}
+
+/** Answers to fetches are decoded by this adapter. */
+function readFetches(broker: Lookup): void {
+  const lookup = broker.lookupRequest;
+  if (lookup.reads === true) return;
+  const own = (api: number, definition: unknown): Make => {
+    const make = lookup(api, definition);
+    if (api !== FETCH) return make;
+    return (options) => {
+      const made = make(options);
+      if (made.request.apiVersion !== FETCH_VERSION)
+        refuse(`the broker is too old: it has no version ${FETCH_VERSION} of Fetch`);
+      return { ...made, response: { ...made.response, decode: decodeFetch } };
+    };
+  };
+  broker.lookupRequest = Object.assign(own, { reads: true as const });
 }
 
 function check(thing: unknown, methods: readonly string[]): void {

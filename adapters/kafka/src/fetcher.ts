@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WaybillError } from '@waybill/core/adapter';
 import type { Delivery } from '@waybill/core/adapter';
-import type { FetchedPartition } from './client.ts';
 import type { Connection } from './connection.ts';
 import { classify, typeOf } from './errors.ts';
+import type { FetchAnswer } from './fetched.ts';
 import type { Settings } from './options.ts';
 import type { Stream } from './stream.ts';
 
@@ -77,7 +77,7 @@ export class Fetcher {
     const had: Stream[] = [];
     for (const stream of this.#streams) {
       if (out.length >= max) break;
-      if (stream.waiting === 0 || skip?.has(stream.partition) === true) continue;
+      if (!stream.waiting || skip?.has(stream.partition) === true) continue;
       stream.take(max, out);
       had.push(stream);
     }
@@ -163,7 +163,7 @@ export class Fetcher {
       list.push({ partition, fetchOffset: String(position), maxBytes: fetchBytes });
     }
     const node = await connection.node(nodeId);
-    let found: readonly { topicName: string; partitions: readonly FetchedPartition[] }[];
+    let found: FetchAnswer['responses'];
     try {
       ({ responses: found } = await node.fetch({
         isolationLevel: 1,
@@ -186,7 +186,7 @@ export class Fetcher {
         const one = asked.get(`${topicName} ${partition.partition}`);
         // Sought, or gone, while the fetch was under way.
         if (one === undefined || !one.stream.live || one.stream.position !== one.position) continue;
-        if (one.stream.add(partition, wanted.length === 1)) moved = true;
+        if (one.stream.add(partition)) moved = true;
       }
     if (moved) onProgress();
     return moved;

@@ -135,7 +135,7 @@ async function read(
       topics: [{ topic, partitions: [{ partition, fetchOffset: String(stream.position), maxBytes: BYTES }] }],
     });
     let moved = false;
-    for (const one of responses.flatMap(({ partitions }) => partitions)) moved = stream.add(one, true);
+    for (const one of responses.flatMap(({ partitions }) => partitions)) moved = stream.add(one);
     found.push(...stream.takeAll(max - found.length));
     if (!moved && !stream.starved) break;
   }

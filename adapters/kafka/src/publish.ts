@@ -4,7 +4,6 @@ import type { Connection, Leaders } from './connection.ts';
 import { classify, typeOf } from './errors.ts';
 import type { Settings } from './options.ts';
 import { recordOf } from './record.ts';
-import { following } from './stream.ts';
 
 /** Of a record beside key, value and headers, at most; and of a header beside name and value. */
 const RECORD = 40;
@@ -121,6 +120,11 @@ function note({ partition, indexes }: Batch, result: SendResult, outcomes: SendO
       'base' in result
         ? { status: 'confirmed', position: { [partition]: following(result.base, at) } }
         : { status: result.stored === 'no' ? 'rejected' : 'unknown', error: result.error };
+}
+
+/** Offsets are 64 bits wide; most fit a number. */
+function following(offset: string, by: number): string {
+  return offset.length < 16 ? String(Number(offset) + by) : String(BigInt(offset) + BigInt(by));
 }
 
 /** Refused because of what one record is, or because of the size of all. */

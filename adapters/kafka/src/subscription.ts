@@ -3,12 +3,13 @@ import { WaybillError } from '@waybill/core/adapter';
 import { Arrivals } from './arrivals.ts';
 import { Commits } from './commits.ts';
 import type { Connection } from './connection.ts';
+import type { OffsetReceipt } from './delivery.ts';
 import { Fetcher } from './fetcher.ts';
 import { committedOffsets, topicOf } from './groups.ts';
 import { Membership } from './membership.ts';
 import type { Settings } from './options.ts';
 import { offsetsOf, startOffsets } from './positions.ts';
-import { type OffsetReceipt, Stream } from './stream.ts';
+import { Stream } from './stream.ts';
 
 export interface SubscriptionOptions {
   /** Of this subscription alone. */

@@ -1,15 +1,15 @@
 import { Buffer } from 'node:buffer';
 import { describe, expect, test } from 'vitest';
 import { decodeAssignment, decodeMember, distribute, encodeAssignment, encodeMember } from '../src/assignment.ts';
-import type { FetchedRecord, OutgoingRecord } from '../src/client.ts';
 import { Commits } from '../src/commits.ts';
 import { classify } from '../src/errors.ts';
 import { createAdapter, kafka, manifests } from '../src/index.ts';
 import type { OffsetCommit } from '../src/membership.ts';
 import { offsetIn } from '../src/positions.ts';
 import { type Produce, send, type SendResult } from '../src/publish.ts';
-import { envelopeOf, recordOf } from '../src/record.ts';
-import { type OffsetReceipt, Stream } from '../src/stream.ts';
+import type { OffsetReceipt } from '../src/delivery.ts';
+import { Stream } from '../src/stream.ts';
+import { fetched, filled } from './batches.ts';
 
 describe('options', () => {
   test.each([
@@ -89,182 +89,11 @@ test('a lost connection means disconnected, whatever it is wrapped in', () => {
   expect(classify('no error')).toBe('unclassified');
 });
 
-describe('records', () => {
-  const message = {
-    id: 'i1',
-    time: 1_000,
-    key: 'k',
-    type: null,
-    source: null,
-    contentType: null,
-    headers: { text: 'é', bytes: Buffer.from('plain'), empty: new Uint8Array(0) },
-    control: null,
-    body: Buffer.from('body'),
-  };
-  /** As kafkajs decodes what it has encoded. */
-  const fetched = ({ key, value, timestamp, headers }: OutgoingRecord): FetchedRecord => ({
-    key: key === null ? null : Buffer.from(key),
-    value,
-    timestamp,
-    offset: '7',
-    headers: Object.fromEntries(Object.entries(headers).map(([name, one]) => [name, Buffer.from(one)])),
-  });
-
-  test('carry a message there and back, bytes and text apart', () => {
-    const back = envelopeOf('t', 0, fetched(recordOf(message, 2_000)));
-    expect(back).toMatchObject({ id: 'i1', time: 1_000, key: 'k', body: Buffer.from('body') });
-    expect({ ...back.headers }).toEqual({ text: 'é', bytes: Buffer.from('plain'), empty: Buffer.alloc(0) });
-  });
-
-  test('of a time that Kafka would not keep have the present one, and the time in a header', () => {
-    const now = 1_000_000_000_000;
-    const record = recordOf(message, now);
-    expect(record.timestamp).toBe(String(now));
-    expect(envelopeOf('t', 0, fetched(record)).time).toBe(1_000);
-  });
-
-  test('of strangers have an id, and keys that are no text stay apart', () => {
-    const keys = [Buffer.from([0xff]), Buffer.from([0xfe]), Buffer.from('base64\u0000/w=='), Buffer.from('a'), null];
-    const read = keys.map((key) => envelopeOf('t', 3, { key, value: null, timestamp: '5', offset: '9', headers: {} }));
-    expect(new Set(read.map(({ key }) => key)).size).toBe(5);
-    expect(read.map(({ key }) => key).slice(3)).toEqual(['a', null]);
-    expect(read[0]).toMatchObject({ id: 't-3-9', time: 5, body: Buffer.alloc(0) });
-  });
-
-  test('of one header name the last counts, and names that every object has are names', () => {
-    const headers = { constructor: [Object, Buffer.from('x')], twice: [Buffer.from('a'), Buffer.from('b')] };
-    const { headers: read } = envelopeOf('t', 0, { key: null, value: null, timestamp: '5', offset: '9', headers });
-    expect({ ...read }).toEqual({ constructor: 'x', twice: 'b' });
-  });
-});
-
-const record = (offset: bigint, extra: Partial<FetchedRecord> = {}): FetchedRecord => ({
-  key: null,
-  value: Buffer.from('v'),
-  timestamp: '1',
-  offset: String(offset),
-  headers: {},
-  ...extra,
-});
-const batch = (first: bigint, lastOffsetDelta: number, producerId = '-1', inTransaction = false) => ({
-  firstOffset: String(first),
-  lastOffsetDelta,
-  producerId,
-  inTransaction,
-});
-const streamFrom = (from: bigint, end: bigint | null = null): Stream =>
-  new Stream({ topic: 't', partition: 0, origin: 'topic', from, end });
-const fetchedAt = (
-  messages: FetchedRecord[],
-  high: bigint,
-  aborted: { producerId: string; firstOffset: string }[] = [],
-) => ({
-  partition: 0,
-  highWatermark: String(high),
-  lastStableOffset: String(high),
-  abortedTransactions: aborted,
-  messages,
-});
-const offsets = (stream: Stream): string[] => stream.takeAll(1_000).map(({ position }) => position?.['0'] ?? '');
-
-describe('a stream', () => {
-  test('goes behind what compaction removed at the end of a batch, and settles it with the last record', () => {
-    const stream = streamFrom(0n);
-    const context = batch(0n, 9);
-    stream.add(fetchedAt([record(2n, { batchContext: context }), record(5n, { batchContext: context })], 10n), false);
-    expect(stream.position).toBe(10n);
-    const out: { receipt: unknown }[] = [];
-    stream.take(10, out as never);
-    for (const { receipt } of out) stream.settle(receipt as OffsetReceipt);
-    expect(stream.settled).toBe(10n);
-  });
-
-  test('takes an empty answer for an emptied batch only when it was asked alone', () => {
-    const stream = streamFrom(5n);
-    expect(stream.add(fetchedAt([], 9n), false)).toBe(false);
-    expect([stream.position, stream.starved]).toEqual([5n, true]);
-    expect(stream.add(fetchedAt([], 9n), true)).toBe(true);
-    expect(stream.position).toBe(6n);
-    expect(streamFrom(9n).add(fetchedAt([], 9n), true)).toBe(false);
-  });
-
-  test('leaves out what aborted transactions wrote, interleaved ones and a key of zeros too', () => {
-    const stream = streamFrom(0n);
-    const zeros = Buffer.from([0, 0, 0, 0]);
-    const abort = (offset: bigint, producer: string): FetchedRecord =>
-      record(offset, { key: zeros, isControlRecord: true, batchContext: batch(offset, 0, producer, true) });
-    const of = (offset: bigint, producer: string, key: Buffer | null = null): FetchedRecord =>
-      record(offset, { key, batchContext: batch(offset, 0, producer, true) });
-    const messages = [
-      of(0n, 'a'),
-      of(1n, 'b'),
-      of(2n, 'a', zeros),
-      of(3n, 'a'),
-      abort(4n, 'a'),
-      of(5n, 'b'),
-      abort(6n, 'b'),
-      record(7n),
-    ];
-    stream.add(
-      fetchedAt(messages, 8n, [
-        { producerId: 'a', firstOffset: '0' },
-        { producerId: 'b', firstOffset: '1' },
-      ]),
-      false,
-    );
-    expect(offsets(stream)).toEqual(['7']);
-  });
-
-  test('keeps offsets beyond what a number holds', () => {
-    const big = 2n ** 53n + 3n;
-    const stream = streamFrom(big);
-    stream.add(fetchedAt([record(big)], big + 1n), false);
-    const out: { receipt: unknown }[] = [];
-    stream.take(1, out as never);
-    stream.settle(out[0]?.receipt as OffsetReceipt);
-    expect([stream.position, stream.settled]).toEqual([big + 1n, big + 1n]);
-  });
-
-  test('hands out no more than its span while the head is unsettled', () => {
-    const stream = streamFrom(0n);
-    stream.add(
-      fetchedAt(
-        Array.from({ length: 12_000 }, (_, at) => record(BigInt(at))),
-        12_000n,
-      ),
-      false,
-    );
-    const out: { receipt: unknown }[] = [];
-    stream.take(20_000, out as never);
-    expect(out).toHaveLength(10_000);
-    stream.settle(out[4_999]?.receipt as OffsetReceipt);
-    stream.take(20_000, out as never);
-    expect(out).toHaveLength(12_000);
-  });
-
-  test('settles nothing that it had fetched and not handed out when it was stopped', () => {
-    const stream = streamFrom(0n);
-    stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);
-    const out: { receipt: unknown }[] = [];
-    stream.take(1, out as never);
-    stream.stop();
-    stream.settle(out[0]?.receipt as OffsetReceipt);
-    expect(stream.settled).toBe(1n);
-  });
-
-  test('ends before its end, and hands out nothing behind it', () => {
-    const stream = streamFrom(0n, 2n);
-    stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);
-    expect(offsets(stream)).toEqual(['0', '1']);
-    expect(stream.ended).toBe(true);
-  });
-});
-
 describe('commits', () => {
   function committing(answer: () => Promise<boolean>) {
     const sent: OffsetCommit[][] = [];
-    const stream = streamFrom(0n);
-    stream.add(fetchedAt([record(0n), record(1n), record(2n)], 3n), false);
+    const stream = new Stream({ topic: 't', partition: 0, origin: 'topic', from: 0n, end: null });
+    stream.add(fetched([filled(0n, 3)], 3n));
     const out: { receipt: unknown }[] = [];
     stream.take(3, out as never);
     const commits = new Commits(

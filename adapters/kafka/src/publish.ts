@@ -179,8 +179,10 @@ export class Requests {
         for (const [at, index] of indexes.entries()) results[index] = answers[at] as SendResult;
       }),
     );
-    if (results.some((result) => 'error' in result)) await this.#connection.leaders(topic, true).catch(() => undefined); // others may lead now
-    return results;
+    if (results.every((result) => 'base' in result)) return results;
+    const answered = await this.#connection.leaders(topic, true).catch(() => null); // others may lead now
+    if (answered === null || this.#connection.brokers.getNodeIds().length < 2) return results;
+    return results.map((result) => ('error' in result ? { ...result, error: away(result.error) } : result));
   };
 
   async #request(topic: string, leader: string, batches: readonly Batch[]): Promise<readonly SendResult[]> {
@@ -217,6 +219,15 @@ const isUnwritten = (error: unknown): boolean => error instanceof Error && error
 /** One partition's refusal says nothing of the others, so core is to send all again. */
 function doubtful(error: unknown): unknown {
   if (['disconnected', 'unavailable', 'timeout', 'throttled'].includes(classify(error))) return error;
-  const said = error instanceof Error ? error.message : String(error);
-  return new WaybillError('unavailable', `kafka: a partition of the request was refused: ${said}`, { cause: error });
+  return unavailable('a partition of the request was refused', error);
+}
+
+/** One broker of several does not answer, and others do: the connection to the cluster stands, and another will lead. */
+function away(error: unknown): unknown {
+  return classify(error) === 'disconnected' ? unavailable('a broker is away', error) : error;
+}
+
+function unavailable(what: string, cause: unknown): WaybillError {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return new WaybillError('unavailable', `kafka: ${what}: ${said}`, { cause });
 }

@@ -179,13 +179,14 @@ const ofNode = [
 
 /** @throws WaybillError `unsupported` where another kafkajs is installed than this adapter was written for. */
 export function checkCluster(cluster: unknown): Brokers {
-  // The first connection is made before anybody asks for a broker.
-  const { brokerPool } = cluster as { brokerPool?: { createSeedBroker?: () => Promise<void>; seedBroker?: unknown } };
-  const create = brokerPool?.createSeedBroker;
+  // Before it is connected: what has answered once can't be quietened any more when its connection is lost.
+  const { brokerPool } = cluster as { brokerPool?: { createBroker?: (options: unknown) => unknown } };
+  const create = brokerPool?.createBroker;
   if (brokerPool !== undefined && create !== undefined)
-    brokerPool.createSeedBroker = async () => {
-      await create.call(brokerPool);
-      quieten(brokerPool.seedBroker);
+    brokerPool.createBroker = (options) => {
+      const broker = create(options);
+      quieten(broker);
+      return broker;
     };
   const { version } = createRequire(import.meta.url)('kafkajs/package.json') as { version: string };
   if (version !== PINNED) refuse(`kafkajs ${version} is installed; this adapter needs exactly ${PINNED}`);
@@ -194,7 +195,6 @@ export function checkCluster(cluster: unknown): Brokers {
 }
 
 export function checkNode(broker: unknown): Node {
-  quieten(broker);
   check(broker, ofNode);
   readFetches(broker as Lookup);
   return broker as Node;

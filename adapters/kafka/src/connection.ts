@@ -30,10 +30,11 @@ export function clientOptions(settings: Settings, role: string, socketFactory: I
   };
 }
 
-/** Opens sockets where the settings say, and remembers them, so that they can be cut. */
+/** Opens sockets where the settings say, and remembers them, so that they can be cut; from then on it opens none. */
 export class Sockets {
   readonly #settings: Settings;
   readonly #open = new Set<Socket>();
+  #cut = false;
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -50,12 +51,19 @@ export class Sockets {
     socket.setMaxListeners(0); // kafkajs adds one at each try to end it
     this.#open.add(socket);
     socket.once('close', () => this.#open.delete(socket));
+    if (this.#cut) end(socket);
     return socket;
   };
 
   cut(): void {
-    for (const socket of this.#open) socket.destroy();
+    this.#cut = true;
+    for (const socket of this.#open) end(socket);
   }
+}
+
+/** With an error: without one kafkajs waits on for what can't come any more, and its timers hold the process. */
+function end(socket: Socket): void {
+  socket.destroy(new Error('the connection was closed'));
 }
 
 /** The partitions of a topic, and the node that leads each; null while nobody does. */

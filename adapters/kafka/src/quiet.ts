@@ -11,8 +11,6 @@ interface Inside {
   readonly connectionPool?: { readonly pool?: readonly { readonly requestQueue?: Partial<RequestQueue> }[] };
 }
 
-const quiet = new WeakSet();
-
 /**
  * Once it has had an answer, a connection of kafkajs looks every millisecond, for ever, whether a request waits to be
  * sent: that burns a core's percent for each, warns of negative timeouts on Node 24, and lets no process exit that has
@@ -22,8 +20,7 @@ const quiet = new WeakSet();
 export function quieten(broker: unknown): void {
   const { connectionPool } = (broker ?? {}) as Inside;
   for (const { requestQueue } of connectionPool?.pool ?? []) {
-    if (requestQueue === undefined || quiet.has(requestQueue) || !isKnown(requestQueue)) continue;
-    quiet.add(requestQueue);
+    if (requestQueue === undefined || !isKnown(requestQueue)) continue;
     const queue: RequestQueue = requestQueue;
     queue.scheduleCheckPendingRequests = () => {
       if (queue.throttleCheckTimeoutId !== null || queue.pending.length === 0) return;

@@ -1,10 +1,14 @@
 import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { decodeAssignment, decodeMember, distribute, encodeAssignment, encodeMember } from '../src/assignment.ts';
 import { Commits } from '../src/commits.ts';
+import { Sockets } from '../src/connection.ts';
 import { classify } from '../src/errors.ts';
 import { createAdapter, kafka, manifests } from '../src/index.ts';
 import type { OffsetCommit } from '../src/membership.ts';
+import { settingsOf } from '../src/options.ts';
 import { offsetIn } from '../src/positions.ts';
 import { type Produce, send, type SendResult } from '../src/publish.ts';
 import type { OffsetReceipt } from '../src/delivery.ts';
@@ -87,6 +91,20 @@ test('a lost connection means disconnected, whatever it is wrapped in', () => {
   expect(classify(wrapped(closed))).toBe('disconnected');
   expect(classify(Object.assign(new Error('x'), { code: 'ECONNREFUSED' }))).toBe('disconnected');
   expect(classify('no error')).toBe('unclassified');
+});
+
+test('sockets that were cut end with an error, and one that is opened later ends at once', async () => {
+  const server = createServer().listen(0);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const sockets = new Sockets(settingsOf({}, 'x'));
+  const open = () => sockets.factory({ host: '127.0.0.1', port, ssl: undefined as never, onConnect: () => undefined });
+  const early = open();
+  const ended = once(early, 'error');
+  sockets.cut();
+  expect(String(await ended)).toContain('closed');
+  expect(String(await once(open(), 'error'))).toContain('closed');
+  server.close();
 });
 
 describe('commits', () => {

@@ -1,3 +1,4 @@
+import { Callers } from './callers.ts';
 import type { Timer } from './clock.ts';
 import type { Destination, ProvisionSpec, SendOutcome } from './contract.ts';
 import { PublishError, WaybillError } from './errors.ts';
@@ -20,6 +21,11 @@ export interface PublisherOptions {
   readonly timeout: number;
 }
 
+interface Accepted {
+  readonly outgoing: Outgoing;
+  readonly route: Route;
+}
+
 /** Deadlines are counted in ticks of a sixteenth of the publish timeout, so that no message reads a clock or sets a timer. */
 const TICKS = 16;
 /** `sample`: above half of its buffer a best-effort topic keeps one message in this many. */
@@ -32,7 +38,8 @@ export class Publisher implements RouteOwner {
   readonly #options: PublisherOptions;
   readonly #routes = new Map<string, Route>();
   /** What came while the buffer was full, in order. */
-  readonly #blocked = new Ring<{ outgoing: Outgoing; route: Route }>();
+  readonly #blocked = new Ring<Accepted>();
+  readonly #callers = new Callers<Accepted>((call) => this.#giveUp(call));
   readonly #dropped = new Map<string, number>();
   #messages = 0;
   #bytes = 0;
@@ -161,7 +168,7 @@ export class Publisher implements RouteOwner {
       this.#fail(outgoing, 'rejected', refused);
       return;
     }
-    if (signal !== undefined) this.#watch(outgoing, route, signal);
+    if (signal !== undefined) outgoing.unwatch = this.#callers.watch(signal, { outgoing, route });
     if (this.#blocked.size === 0 && this.#hasRoom(outgoing)) {
       this.#count(outgoing);
       route.push(outgoing);
@@ -186,18 +193,14 @@ export class Publisher implements RouteOwner {
   }
 
   /** A caller that gives up: what waits for room or its turn was not sent; what is on its way may be stored. */
-  #watch(outgoing: Outgoing, route: Route, signal: AbortSignal): void {
-    const give = (): void => {
-      if (outgoing.ended) return;
-      const error = aborted(outgoing.destination);
-      if (!this.#isBlocked(outgoing)) route.abandon(outgoing, error);
-      else {
-        this.#blocked.filter((one) => one.outgoing !== outgoing);
-        this.#endBlocked(outgoing, error);
-      }
-    };
-    signal.addEventListener('abort', give, { once: true });
-    outgoing.unwatch = () => signal.removeEventListener('abort', give);
+  #giveUp({ outgoing, route }: Accepted): void {
+    if (outgoing.ended) return;
+    const error = aborted(outgoing.destination);
+    if (!this.#isBlocked(outgoing)) route.abandon(outgoing, error);
+    else {
+      this.#blocked.filter((one) => one.outgoing !== outgoing);
+      this.#endBlocked(outgoing, error);
+    }
   }
 
   #fail(outgoing: Outgoing, outcome: 'rejected' | 'unknown', error: WaybillError): void {

@@ -1,7 +1,7 @@
+import { gather, messages, never, provisioned, topic, until } from '@waybill/conformance/requests';
 import type { AdapterSubscription } from '@waybill/core/adapter';
 import { expect, test } from 'vitest';
-import { consume, gather, messages, never, provisioned, topic, until } from './requests.ts';
-import { adapter, admin, broker, committed, raw } from './server.ts';
+import { adapter, admin, broker, committed, consume, raw } from './server.ts';
 
 /** One member of a group, and what it is told. */
 class Member {
@@ -130,7 +130,7 @@ export function assigning(): void {
       (joined) => joined,
       (error: unknown) => error,
     );
-    const ended = await gather(alone, 1, 6_000).then(
+    const ended = await gather(alone, 1, { within: 6_000 }).then(
       () => null,
       (error: unknown) => error,
     );

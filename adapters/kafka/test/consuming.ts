@@ -1,6 +1,6 @@
+import { gather, idsOf, message, messages, never, provisioned, topic, until } from '@waybill/conformance/requests';
 import { expect, test, vi } from 'vitest';
-import { consume, gather, idsOf, message, messages, never, provisioned, topic, until } from './requests.ts';
-import { adapter, admin, committed, producer, raw, removeBefore } from './server.ts';
+import { adapter, admin, committed, consume, producer, raw, removeBefore } from './server.ts';
 
 export function consuming(): void {
   test('a graceful end leaves the last ack committed, and nothing comes again', async () => {
@@ -81,7 +81,7 @@ export function consuming(): void {
   test('what was deleted before it was read is jumped over, with a warning, or ends the subscription', async () => {
     const on = await adapter();
     const strict = await adapter({ onOutOfRange: 'fail' });
-    const orders = await provisioned(on, topic(1), ['g', 'h']);
+    const orders = await provisioned(on, topic(1), { groups: ['g', 'h'] });
     await on.publish(orders, messages(10, { key: 'k', partition: 0 }), never);
     await removeBefore(orders, '6');
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import { consume, gather, inboxOf, messages, never, provisioned, topic } from '@waybill/conformance/requests';
 import { isNotRun, isRequired, type KafkaBroker, type KafkaStart, startBroker } from '@waybill/testbed';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
-import { consume, gather, inboxOf, messages, never, provisioned, topic } from './requests.ts';
 
 /** Brokers with settings of their own, which only a process of this run's can have. */
 async function start(options: KafkaStart): Promise<KafkaBroker | null> {

@@ -1,6 +1,6 @@
+import { gather, idsOf, message, messages, never, provisioned, topic } from '@waybill/conformance/requests';
 import { expect, test } from 'vitest';
-import { consume, gather, idsOf, message, messages, never, provisioned, topic } from './requests.ts';
-import { adapter, admin, broker } from './server.ts';
+import { adapter, admin, broker, consume } from './server.ts';
 
 export function publishing(): void {
   test('keys keep their partition, and messages of one publish without a key share one', async () => {

@@ -1,8 +1,8 @@
+import { consume as join, never, run, until } from '@waybill/conformance/requests';
 import type { Adapter, Destination } from '@waybill/core/adapter';
 import { describeNotRun, isNotRun, type KafkaBroker, startBroker } from '@waybill/testbed';
 import { type Admin, Kafka, Partitioners, type Producer } from 'kafkajs';
 import { kafka, type KafkaOptions } from '../src/index.ts';
-import { never, run, until } from './requests.ts';
 
 const answer = await startBroker('kafka');
 
@@ -55,6 +55,9 @@ export async function removeBefore({ name }: Destination, offset: string): Promi
     ),
   );
 }
+
+/** With a short session, too. */
+export const consume: typeof join = (on, destination, over) => join(on, destination, { lease: 1_500, ...over });
 
 /** What the group has committed, by partition; '-1' for nothing. */
 export async function committed(destination: Destination, group = 'g'): Promise<Record<number, string>> {

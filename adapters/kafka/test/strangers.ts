@@ -1,6 +1,6 @@
+import { gather, never, provisioned, topic } from '@waybill/conformance/requests';
 import { expect, test } from 'vitest';
-import { consume, gather, never, provisioned, topic } from './requests.ts';
-import { adapter, broker, producer } from './server.ts';
+import { adapter, broker, consume, producer } from './server.ts';
 
 export function strangers(): void {
   test('records of other programs: no key, no value, two headers of a name, bytes that are no text', async () => {

@@ -1,6 +1,6 @@
+import { gather, inboxOf, messages, never, provisioned, topic } from '@waybill/conformance/requests';
 import { expect, test } from 'vitest';
-import { consume, gather, inboxOf, messages, never, provisioned, topic } from './requests.ts';
-import { adapter, admin, committed, removeBefore } from './server.ts';
+import { adapter, admin, committed, consume, removeBefore } from './server.ts';
 
 async function configOf(name: string): Promise<Record<string, string>> {
   const { default: kafkajs } = (await import('kafkajs')) as unknown as { default: typeof import('kafkajs') };

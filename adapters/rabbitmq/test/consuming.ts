@@ -1,7 +1,17 @@
+import {
+  consume,
+  gather,
+  idsOf,
+  inboxOf,
+  message,
+  messages,
+  never,
+  provisioned,
+  topic,
+} from '@waybill/conformance/requests';
 import type { Delivery, Destination, OutgoingMessage } from '@waybill/core/adapter';
 import { describe, expect, test } from 'vitest';
 import { createAdapter } from '../src/index.ts';
-import { consume, gather, idsOf, inboxOf, message, messages, never, provisioned } from './fixtures.ts';
 import { adapter, broker, raw, url } from './server.ts';
 
 /** As an operator would. The server lists connections a moment late. */
@@ -94,7 +104,7 @@ export function consuming(): void {
 
     test('a partition with such a message is read alone, while the others go on', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, 2);
+      const orders = await provisioned(a, topic(2));
       const keyed = (partition: number, count: number): OutgoingMessage[] =>
         Array.from({ length: count }, () => message({ key: `k${partition}`, partition }));
       const old = keyed(0, 3);
@@ -124,7 +134,7 @@ export function consuming(): void {
     test('what a process has outlived makes no message suspicious', async () => {
       const a = await adapter();
       for (const partitions of [null, 2]) {
-        const orders = await provisioned(a, partitions);
+        const orders = await provisioned(a, topic(partitions));
         await a.publish(orders, [message({ key: 'k', partition: partitions && 0 })], never);
         for (let loss = 1; loss <= 4; loss++) {
           const s = await consume(a, orders);
@@ -139,7 +149,7 @@ export function consuming(): void {
     test('a queue that is deleted ends the subscription as not-found', async () => {
       const a = await adapter();
       for (const partitions of [null, 2]) {
-        const orders = await provisioned(a, partitions);
+        const orders = await provisioned(a, topic(partitions));
         const lost: number[] = [];
         const s = await consume(a, orders, { onLost: (gone) => lost.push(...gone) });
         await s.receive(1, never);
@@ -196,7 +206,7 @@ export function consuming(): void {
 
     test('the partitions of a consumer that ends go to the one that stands by, in order', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, 2);
+      const orders = await provisioned(a, topic(2));
       const [active, standby] = [
         await consume(a, orders, { prefetch: 40 }),
         await consume(await adapter(), orders, { prefetch: 40 }),

@@ -1,6 +1,16 @@
+import {
+  consume,
+  gather,
+  idsOf,
+  inboxOf,
+  message,
+  messages,
+  never,
+  provisioned,
+  topic,
+} from '@waybill/conformance/requests';
 import type { SendOutcome } from '@waybill/core/adapter';
 import { describe, expect, test } from 'vitest';
-import { consume, gather, idsOf, inboxOf, message, messages, never, provisioned, topic } from './fixtures.ts';
 import { adapter, broker, raw } from './server.ts';
 
 const said = (outcomes: readonly SendOutcome[]): string[] => outcomes.map(({ status }) => status);
@@ -19,7 +29,7 @@ export function publishing(): void {
 
     test('each message has its own outcome, also where two have one id', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, 4);
+      const orders = await provisioned(a, topic(4));
       const [id, other] = ['twin', 'single'];
       const channel = await raw();
       await channel.deleteQueue(`${orders.name}__g__4__1`);

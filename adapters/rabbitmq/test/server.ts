@@ -1,8 +1,8 @@
+import { never } from '@waybill/conformance/requests';
 import type { Adapter } from '@waybill/core/adapter';
-import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { describeNotRun, isNotRun, type RabbitmqBroker, startBroker } from '@waybill/testbed';
+import { type Channel, type ChannelModel, connect } from 'amqplib';
 import { rabbitmq, type RabbitOptions } from '../src/index.ts';
-import { never } from './fixtures.ts';
 
 const answer = await startBroker('rabbitmq');
 

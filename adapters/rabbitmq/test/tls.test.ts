@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
+import { consume, gather, idsOf, messages, never, specOf, topic } from '@waybill/conformance/requests';
 import { describeNotRun, isNotRun, startBroker } from '@waybill/testbed';
 import { afterAll, expect, test } from 'vitest';
 import { rabbitmq, type RabbitOptions } from '../src/index.ts';
-import { consume, gather, idsOf, messages, never, specOf, topic } from './fixtures.ts';
 
 const broker = process.env['WAYBILL_SUITE'] === 'full' ? await startBroker('rabbitmq', { tls: 'mutual' }) : null;
 

@@ -1,6 +1,17 @@
+import {
+  consume,
+  gather,
+  idsOf,
+  inboxOf,
+  message,
+  messages,
+  never,
+  provisioned,
+  specOf,
+  topic,
+} from '@waybill/conformance/requests';
 import { describe, expect, test } from 'vitest';
 import { rabbitmq } from '../src/index.ts';
-import { consume, gather, idsOf, inboxOf, message, messages, never, provisioned, specOf, topic } from './fixtures.ts';
 import { adapter, broker, raw, url } from './server.ts';
 
 export function topics(): void {
@@ -24,9 +35,9 @@ export function topics(): void {
 
     test('another number of partitions is refused, with both named', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, 3);
+      const orders = await provisioned(a, topic(3));
       for (const topology of ['create', 'verify', 'none'] as const)
-        await expect(a.provision(specOf({ ...orders, partitions: 4 }, topology), never)).rejects.toMatchObject({
+        await expect(a.provision(specOf({ ...orders, partitions: 4 }, { topology }), never)).rejects.toMatchObject({
           code: 'invalid',
           message: expect.stringMatching(/'3'.*4|3 .*4/),
         });
@@ -35,16 +46,18 @@ export function topics(): void {
     test('verify names all that is missing, and makes nothing', async () => {
       const a = await adapter();
       const orders = topic();
-      const verifying = a.provision(specOf(orders, 'verify'), never);
+      const verifying = a.provision(specOf(orders, { topology: 'verify' }), never);
       await expect(verifying).rejects.toMatchObject({
         code: 'not-found',
         message: expect.stringMatching(
           new RegExp(`exchange '${orders.name}'.*exchange '${orders.name}__g__retry'.*queue '${orders.name}__g'`),
         ),
       });
-      await expect(a.provision(specOf(orders, 'verify'), never)).rejects.toMatchObject({ code: 'not-found' });
+      await expect(a.provision(specOf(orders, { topology: 'verify' }), never)).rejects.toMatchObject({
+        code: 'not-found',
+      });
       await a.provision(specOf(orders), never);
-      await a.provision(specOf(orders, 'verify'), never);
+      await a.provision(specOf(orders, { topology: 'verify' }), never);
     });
 
     test('an exchange and a queue of another program are used under their addresses', async () => {
@@ -66,7 +79,7 @@ export function topics(): void {
     test('classic queues hold messages, in order, and count no deliveries', async () => {
       const a = await adapter({ queues: 'classic' });
       for (const partitions of [null, 2]) {
-        const orders = await provisioned(a, partitions);
+        const orders = await provisioned(a, topic(partitions));
         const sent = Array.from({ length: 10 }, () => message({ key: 'k', partition: partitions && 1 }));
         const outcomes = await a.publish(orders, sent, never);
         expect(new Set(outcomes.map(({ status }) => status))).toEqual(new Set(['confirmed']));

@@ -1,26 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
-import { connect, topic as topicOf } from '@waybill/core';
-import { describe, expect, test } from 'vitest';
-import { redis } from '../src/index.ts';
 import {
-  adapter,
   consume,
   gather,
   inboxOf,
-  keyPrefix,
   message,
   messages,
   never,
-  orderedTopic,
   provisioned,
-  raw,
-  receipts,
-  streamOf,
+  receiptsOf,
   topic,
-  url,
-} from './server.ts';
+} from '@waybill/conformance/requests';
+import { connect, topic as topicOf } from '@waybill/core';
+import { describe, expect, test } from 'vitest';
+import { redis } from '../src/index.ts';
+import { adapter, keyPrefix, raw, streamOf, url } from './server.ts';
 
 /** A server that answers every request by what this says. */
 async function serving(answer: (request: string) => string): Promise<{ server: Server; url: string }> {
@@ -66,7 +61,7 @@ export function badInput(): void {
 
     test('a key of another type in our place is an error that names it, not a group that hangs', async () => {
       const a = await adapter();
-      for (const destination of [topic(), orderedTopic(2)]) {
+      for (const destination of [topic(), topic(2)]) {
         const stream =
           destination.partitions === null ? streamOf(destination) : `${keyPrefix}{${destination.name}__2__0}:stream`;
         await raw.set(stream, 'something else');
@@ -116,22 +111,22 @@ export function badInput(): void {
 
     test('who trims the stream loses messages, and stops nobody', async () => {
       const a = await adapter();
-      for (const destination of [topic(), orderedTopic(1)]) {
-        const orders = await provisioned(a, ['g'], null, destination);
+      for (const destination of [topic(), topic(1)]) {
+        const orders = await provisioned(a, destination);
         const of = (count: number): ReturnType<typeof messages> =>
           messages(count).map((one) => (destination.ordered ? { ...one, key: 'k', partition: 0 } : one));
         await a.publish(orders, of(10), never);
         const first = await consume(a, orders);
-        expect(await gather(first, 4, 3_000, 2)).not.toHaveLength(0);
+        expect(await gather(first, 4, { max: 2 })).not.toHaveLength(0);
         const stream = destination.ordered ? `${keyPrefix}{${destination.name}__1__0}:stream` : streamOf(orders);
         await raw.xtrim(stream, 'MAXLEN', 0);
         await first.close();
         const [after] = of(1);
         await a.publish(orders, [after ?? message()], never);
         const second = await consume(a, orders);
-        const got = await gather(second, 1, 5_000);
+        const got = await gather(second, 1);
         expect(got.map(({ id }) => id)).toEqual([after?.id]);
-        expect(await second.ack(receipts(got))).toEqual(['ok']);
+        expect(await second.ack(receiptsOf(got))).toEqual(['ok']);
         await expect.poll(async () => (await a.lag?.(orders, 'g', null))?.count).toBe(0);
         await second.close();
       }

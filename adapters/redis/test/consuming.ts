@@ -1,6 +1,4 @@
-import { describe, expect, test } from 'vitest';
 import {
-  adapter,
   consume,
   gather,
   idsOf,
@@ -9,17 +7,17 @@ import {
   messages,
   never,
   provisioned,
-  raw,
-  receipts,
-  streamOf,
-} from './server.ts';
+  receiptsOf,
+  topic,
+  until,
+} from '@waybill/conformance/requests';
+import { describe, expect, test } from 'vitest';
+import { adapter, raw, streamOf } from './server.ts';
 
 /** Reads as a consumer that is never heard of again. */
 async function die(stream: string, count: number): Promise<void> {
   await raw.xreadgroup('GROUP', 'g', 'dead', 'COUNT', count, 'STREAMS', stream, '>');
 }
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export function consuming(): void {
   describe('subscription', () => {
@@ -49,8 +47,7 @@ export function consuming(): void {
       const s = await consume(a, orders);
       const stop = new AbortController();
       const waiting = s.receive(10, stop.signal);
-      await pause(50);
-      expect(s.reserved).toBe(10);
+      await until(() => s.reserved === 10);
       stop.abort();
       expect(await waiting).toEqual([]);
       const stream = streamOf(orders); // at once, or the read ends with the first
@@ -60,7 +57,7 @@ export function consuming(): void {
         .xadd(stream, '*', 'body', 'b')
         .xadd(stream, '*', 'body', 'c')
         .exec();
-      expect(await gather(s, 2, 3_000, 2)).toHaveLength(2);
+      expect(await gather(s, 2, { max: 2 })).toHaveLength(2);
       expect(s.reserved).toBe(1);
       expect(await s.receive(2, never)).toHaveLength(1);
       expect(s.reserved).toBe(0);
@@ -81,12 +78,12 @@ export function consuming(): void {
       const began = Date.now();
       await die(streamOf(orders), 1_500);
       const s = await consume(a, orders, { lease: 1_000 });
-      const got = await gather(s, 1_500, 8_000, 300);
+      const got = await gather(s, 1_500, { max: 300 });
       expect(Date.now() - began).toBeGreaterThanOrEqual(1_000);
       expect(Date.now() - began).toBeLessThan(6_000);
       expect(new Set(idsOf(got)).size).toBe(1_500);
       expect(got.every(({ deliveryCount }) => deliveryCount === 2)).toBe(true);
-      expect(await s.ack(receipts(got))).not.toContain('lost');
+      expect(await s.ack(receiptsOf(got))).not.toContain('lost');
     });
 
     test('a settled delivery is settled once, and one that another has claimed is lost', async () => {
@@ -111,14 +108,14 @@ export function consuming(): void {
       const orders = await provisioned(a);
       for (let round = 0; round < 12; round++) await a.publish(orders, messages(500), never);
       const s = await consume(a, orders, { prefetch: 6_000 });
-      const got = await gather(s, 6_000, 10_000, 2_000);
+      const got = await gather(s, 6_000, { max: 2_000 });
       expect(got).toHaveLength(6_000);
       const sparse = got.filter((_, index) => index % 50 === 0); // many of its own lie between them
-      expect(await s.ack(receipts(sparse))).toEqual(sparse.map(() => 'ok'));
+      expect(await s.ack(receiptsOf(sparse))).toEqual(sparse.map(() => 'ok'));
       const rest = got.filter((_, index) => index % 50 !== 0);
-      const until = await s.extend?.(receipts(rest), 30_000);
-      expect(until?.every((one) => typeof one === 'number')).toBe(true);
-      expect(new Set(await s.ack(receipts(rest)))).toEqual(new Set(['ok']));
+      const ends = await s.extend?.(receiptsOf(rest), 30_000);
+      expect(ends?.every((one) => typeof one === 'number')).toBe(true);
+      expect(new Set(await s.ack(receiptsOf(rest)))).toEqual(new Set(['ok']));
     });
 
     test('an extended delivery stays, and is not counted again', async () => {
@@ -145,16 +142,16 @@ export function consuming(): void {
       const one = await consume(a, orders);
       const got = await gather(one, 20);
       const two = await consume(a, orders, { consumer: 'two' });
-      const coming = gather(two, 20, 3_000);
-      await pause(100);
+      const coming = gather(two, 20);
+      await until(() => two.reserved > 0);
       const began = Date.now();
-      await one.nack?.(receipts(got).toReversed(), { delay: 0, failed: false, attempt: 0 });
+      await one.nack?.(receiptsOf(got).toReversed(), { delay: 0, failed: false, attempt: 0 });
       const again = await coming;
       expect(Date.now() - began).toBeLessThan(1_000);
       expect(idsOf(again)).toEqual(idsOf(got));
       expect(again.every(({ deliveryCount }) => deliveryCount === 1)).toBe(true);
-      expect(await one.ack(receipts(got))).toEqual(got.map(() => 'lost'));
-      expect(await two.ack(receipts(again))).toEqual(got.map(() => 'ok'));
+      expect(await one.ack(receiptsOf(got))).toEqual(got.map(() => 'lost'));
+      expect(await two.ack(receiptsOf(again))).toEqual(got.map(() => 'ok'));
     });
 
     test('close gives everything back and removes the consumer, whose pending list is never deleted', async () => {
@@ -163,14 +160,14 @@ export function consuming(): void {
       await a.publish(orders, messages(700), never);
       await a.publish(inboxOf(orders), messages(5), never);
       const one = await consume(a, orders);
-      const got = await gather(one, 300, 5_000, 300);
+      const got = await gather(one, 300, { max: 300 });
       await one.close();
       await one.close();
-      expect(await one.ack(receipts(got))).toEqual(got.map(() => 'lost'));
+      expect(await one.ack(receiptsOf(got))).toEqual(got.map(() => 'lost'));
       const consumers = (await raw.xinfo('CONSUMERS', streamOf(orders), 'g')) as string[][];
       expect(consumers.map((row) => row[1])).not.toContain('one');
       const two = await consume(a, orders, { consumer: 'two' });
-      expect(new Set(idsOf(await gather(two, 705, 5_000, 400))).size).toBe(705);
+      expect(new Set(idsOf(await gather(two, 705, { max: 400 }))).size).toBe(705);
     });
 
     test('a consumer that comes back under its name gets at once what it never settled', async () => {
@@ -178,7 +175,7 @@ export function consuming(): void {
       const orders = await provisioned(a);
       await a.publish(orders, messages(250), never);
       await raw.xreadgroup('GROUP', 'g', 'one', 'COUNT', 120, 'STREAMS', streamOf(orders), '>');
-      const got = await gather(await consume(a, orders), 250, 3_000, 50);
+      const got = await gather(await consume(a, orders), 250, { max: 50 });
       expect(new Set(idsOf(got)).size).toBe(250);
       expect(got.slice(0, 120).every(({ deliveryCount }) => deliveryCount === 2)).toBe(true);
       expect(got.slice(120).every(({ deliveryCount }) => deliveryCount === 1)).toBe(true);
@@ -191,15 +188,15 @@ export function consuming(): void {
       await die(streamOf(orders), 3);
       await raw.xdel(streamOf(orders), JSON.stringify(outcomes[1]).match(/\d+-\d+/)?.[0] ?? '');
       const s = await consume(a, orders, { lease: 1_000 });
-      const got = await gather(s, 2, 3_000);
+      const got = await gather(s, 2);
       expect(await s.receive(5, never)).toEqual([]);
-      await s.ack(receipts(got));
+      await s.ack(receiptsOf(got));
       expect(((await raw.xpending(streamOf(orders), 'g')) as [number])[0]).toBe(0);
     });
 
     test('groups each get all; inboxes and dead letters are gone when settled', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, ['g', 'h']);
+      const orders = await provisioned(a, topic(), { groups: ['g', 'h'] });
       await a.publish(orders, messages(10), never);
       await a.publish(inboxOf(orders), [message({ id: 'retry' })], never);
       const one = await consume(a, orders);
@@ -207,7 +204,7 @@ export function consuming(): void {
       const [first, second] = [await gather(one, 11), await gather(two, 10)];
       expect(idsOf(first)).toContain('retry');
       expect(idsOf(second)).toHaveLength(10);
-      await one.ack(receipts(first));
+      await one.ack(receiptsOf(first));
       expect(await raw.xlen(`${streamOf(orders).replace(/:stream$/, '')}:inbox:g`)).toBe(0);
       expect(await raw.xlen(streamOf(orders))).toBe(10);
     });

@@ -1,8 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
-import { redis } from '../src/index.ts';
 import {
-  adapter,
   consume,
   gather,
   idsOf,
@@ -11,14 +9,12 @@ import {
   messages,
   never,
   provisioned,
-  proxy,
-  raw,
-  receipts,
-  streamOf,
-  url,
-} from './server.ts';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  receiptsOf,
+  until,
+} from '@waybill/conformance/requests';
+import { describe, expect, test } from 'vitest';
+import { redis } from '../src/index.ts';
+import { adapter, proxy, raw, streamOf, url } from './server.ts';
 
 export function faults(): void {
   describe('faults', () => {
@@ -28,9 +24,9 @@ export function faults(): void {
         const orders = await provisioned(a);
         const s = await consume(a, orders);
         await s.receive(1, never);
-        const receiving = gather(s, 1, 3_000);
+        const receiving = gather(s, 1);
         receiving.catch(() => undefined);
-        await pause(50);
+        await until(() => s.reserved > 0);
         if (gone === 'group') await raw.xgroup('DESTROY', streamOf(orders), 'g');
         else await raw.del(streamOf(orders));
         const error: unknown = await receiving.catch((failure: unknown) => failure);
@@ -56,7 +52,7 @@ export function faults(): void {
         expect(outcome.status).toBe('unknown');
         expect(a.classify((outcome as { error: unknown }).error)).toBe('disconnected');
       }
-      await pause(300);
+      await sleep(300);
       expect(await raw.xlen(streamOf(orders))).toBe(3);
       await expect(a.publish(orders, messages(1), never)).rejects.toMatchObject({ code: 'disconnected' });
       await a.connect(never);
@@ -72,20 +68,20 @@ export function faults(): void {
       const s = await consume(a, orders);
       const held = await gather(s, 2);
       through.dropResponses();
-      const reading = gather(s, 1, 20_000);
+      const reading = gather(s, 1);
       reading.catch(() => undefined);
       await raw.xadd(streamOf(orders), '*', 'body', 'x');
-      await pause(700);
+      await sleep(700);
       through.heal();
       const error: unknown = await reading.catch((failure: unknown) => failure);
       expect(a.classify(error)).toBe('disconnected');
       await s.close();
       await a.connect(never);
       const again = await consume(a, orders);
-      const got = await gather(again, 3, 3_000);
+      const got = await gather(again, 3);
       expect(got).toHaveLength(3);
-      await s.ack(receipts(held)).catch(() => undefined);
-      expect(await again.ack(receipts(got))).toEqual(['ok', 'ok', 'ok']);
+      await s.ack(receiptsOf(held)).catch(() => undefined);
+      expect(await again.ack(receiptsOf(got))).toEqual(['ok', 'ok', 'ok']);
       await through.close();
     });
 
@@ -99,7 +95,7 @@ export function faults(): void {
       through.dropResponses();
       const began = Date.now();
       const settled = await Promise.allSettled([
-        gather(s, 1, 10_000),
+        gather(s, 1),
         s.ack([one?.receipt]),
         a.publish(orders, messages(1), never),
       ]);
@@ -160,7 +156,10 @@ export function faults(): void {
       const a = await adapter();
       const orders = await provisioned(a);
       const [one, two] = [await consume(a, orders), await consume(a, orders, { consumer: 'two' })];
-      const all = Promise.all([gather(one, 400, 2_500, 20), gather(two, 400, 2_500, 20)]);
+      const all = Promise.all([
+        gather(one, 400, { within: 2_500, max: 20 }),
+        gather(two, 400, { within: 2_500, max: 20 }),
+      ]);
       for (let round = 0; round < 4; round++) await a.publish(orders, messages(100), never);
       const got = (await all).flat();
       expect(got).toHaveLength(400);

@@ -1,11 +1,22 @@
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  consume,
+  gather,
+  idsOf,
+  inboxOf,
+  message,
+  messages,
+  never,
+  receiptsOf,
+  topic,
+} from '@waybill/conformance/requests';
 import type { Adapter, Delivery, Destination } from '@waybill/core/adapter';
 import { isRequired } from '@waybill/testbed';
 import { afterEach, describe, expect, test } from 'vitest';
 import { redis, type RedisOptions } from '../src/index.ts';
 import { keyed, perKey } from './ordering.ts';
 import { canServe, ownCluster, ownSentinel, ownServer, type OwnServer, remedy } from './own-server.ts';
-import { consume, gather, idsOf, inboxOf, message, messages, never, orderedTopic, receipts, topic } from './server.ts';
 
 const servers: OwnServer[] = [];
 const adapters: Adapter[] = [];
@@ -40,7 +51,7 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
     const server = await ownServer();
     servers.push(server);
     const a = await adapter({ url: server.url });
-    const orders = await provisioned(a, orderedTopic(4));
+    const orders = await provisioned(a, topic(4));
     const body = Buffer.alloc(10_000);
     await a.publish(
       orders,
@@ -48,31 +59,31 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
       never,
     );
     const first = await consume(a, orders, { lease: 1_000 });
-    const got = await gather(first, 100, 3_000, 50);
+    const got = await gather(first, 100, { max: 50 });
     await server.raw.config('SET', 'maxmemory', '3mb');
     await server.raw.config('SET', 'maxmemory-policy', 'noeviction');
     const refused = await a.publish(orders, keyed(3, 3, 4, 20), never);
     expect(statuses(refused.slice(0, 3))).toEqual(['rejected', 'rejected', 'rejected']);
     expect(statuses(refused.slice(3))).toEqual(Array(6).fill('skipped'));
     expect(a.classify((refused[0] as { error: unknown }).error)).toBe('throttled');
-    await new Promise((resolve) => setTimeout(resolve, 2_500)); // longer than the lease
-    expect(await first.ack(receipts(got))).not.toContain('lost');
+    await sleep(2_500); // longer than the lease
+    expect(await first.ack(receiptsOf(got))).not.toContain('lost');
     expect(got.every(({ fence }) => fence === 1)).toBe(true);
     await first.close();
     expect(statuses(await a.publish(orders, keyed(1, 1, 4, 20), never))).toEqual(['rejected']);
     const second = await consume(a, orders, { lease: 1_000, consumer: 'two' });
-    const rest = await gather(second, 400 - got.length, 10_000, 50);
+    const rest = await gather(second, 400 - got.length, { max: 50 });
     expect(rest.every(({ fence }) => fence === 2)).toBe(true);
     for (const numbers of Object.values(perKey([...got, ...rest])))
       expect(numbers).toEqual(Array.from({ length: 20 }, (_, at) => at));
-    expect(await second.ack(receipts(rest))).not.toContain('lost');
+    expect(await second.ack(receiptsOf(rest))).not.toContain('lost');
   });
 
   test('a key that was refused holds back what follows it, over all of a call, and nothing else', async () => {
     const server = await ownServer();
     servers.push(server);
     const a = await adapter({ url: server.url });
-    const orders = await provisioned(a, orderedTopic(1));
+    const orders = await provisioned(a, topic(1));
     // No stream refuses one entry alone. A delayed message goes another way, which is barred here.
     await server.raw.set(`{${orders.name}__1__0}:due`, 'no sorted set');
     const sent = keyed(4, 150, 1).map((one, at) => (at === 21 ? { ...one, delay: 50 } : one));
@@ -91,7 +102,7 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
     const sentinel = await ownSentinel(server);
     try {
       const a = await adapter({ url: sentinel.url, sentinel: { name: 'mymaster' } });
-      const orders = await provisioned(a, orderedTopic(3));
+      const orders = await provisioned(a, topic(3));
       expect(new Set(statuses(await a.publish(orders, keyed(9, 5, 3), never)))).toEqual(new Set(['confirmed']));
       const got = await gather(await consume(a, orders), 45);
       expect(got).toHaveLength(45);
@@ -115,19 +126,19 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
     await server.raw.acl('SETUSER', 'app', 'on', '>app-secret', 'resetkeys', '~wb:*', ...rights);
     const url = server.url.replace('redis://:', 'redis://app:').replace('own-server-secret', 'app-secret');
     const a = await adapter({ url, keyPrefix: 'wb:', dedup: { window: '10s' } });
-    for (const destination of [orderedTopic(3), topic()]) {
+    for (const destination of [topic(3), topic()]) {
       const orders = await provisioned(a, destination);
       const sent = destination.ordered ? keyed(9, 5, 3) : messages(45);
       expect(new Set(statuses(await a.publish(orders, sent, never)))).toEqual(new Set(['confirmed']));
       if (!destination.ordered) await a.publish(inboxOf(orders), [message({ delay: 100 })], never);
       const s = await consume(a, orders);
-      const got = await gather(s, destination.ordered ? 45 : 46, 3_000);
+      const got = await gather(s, destination.ordered ? 45 : 46);
       expect(got.length).toBeGreaterThanOrEqual(45);
       await s.nack?.([got[0]?.receipt], { delay: 0, failed: false, attempt: 0 });
       if (!destination.ordered) await s.extend?.([got[1]?.receipt], 10_000);
-      expect(await s.ack(receipts(got.slice(1)))).not.toContain('lost');
-      expect(await s.ack(receipts(await gather(s, 1)))).toEqual(['ok']);
-      await new Promise((resolve) => setTimeout(resolve, 1_300)); // a trim
+      expect(await s.ack(receiptsOf(got.slice(1)))).not.toContain('lost');
+      expect(await s.ack(receiptsOf(await gather(s, 1)))).toEqual(['ok']);
+      await sleep(1_300); // a trim
       expect((await a.lag?.(orders, 'g', null))?.count).toBe(0);
       expect((await a.browse?.(orders, null, 100))?.length).toBe(45);
       expect(await a.oldest?.(orders)).toBeNull();
@@ -148,7 +159,7 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
       servers.push(...own.servers);
       const url = cluster ? own.url : (own.servers[0]?.url ?? '');
       const a = await adapter({ url, ...(cluster && { cluster }) });
-      for (const destination of [orderedTopic(12), topic()]) {
+      for (const destination of [topic(12), topic()]) {
         const orders = await provisioned(a, destination);
         const sent = destination.ordered ? keyed(40, 10, 12) : messages(400);
         expect(new Set(statuses(await a.publish(orders, sent, never)))).toEqual(new Set(['confirmed']));
@@ -160,22 +171,22 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
         if (!destination.ordered) await a.publish(inboxOf(orders), [message({ id: 'later', delay: 300 })], never);
         const s = await consume(a, orders);
         const expected = destination.ordered ? 401 : 402;
-        const got: Delivery[] = await gather(s, expected, 10_000, 100);
+        const got: Delivery[] = await gather(s, expected, { max: 100 });
         expect(new Set(idsOf(got)).size).toBe(expected);
         if (destination.ordered)
           for (const numbers of Object.values(perKey(got.filter(({ origin }) => origin === 'topic'))))
             expect(numbers).toHaveLength(10);
         expect((await a.lag?.(orders, 'g', null))?.count).toBe(expected);
         await s.nack?.([got.at(-1)?.receipt], { delay: 0, failed: false, attempt: 0 });
-        expect(await s.ack(receipts(got.slice(0, -1)))).not.toContain('lost');
-        const again = await gather(s, 1, 5_000);
+        expect(await s.ack(receiptsOf(got.slice(0, -1)))).not.toContain('lost');
+        const again = await gather(s, 1);
         expect(idsOf(again)).toEqual(idsOf(got.slice(-1)));
-        expect(await s.ack(receipts(again))).toEqual(['ok']);
+        expect(await s.ack(receiptsOf(again))).toEqual(['ok']);
         await s.close();
         await a.reset?.(orders, 'g', null, 'earliest');
         expect((await a.lag?.(orders, 'g', null))?.count).toBe(400);
         const replay = await consume(a, orders, { bounded: true, inbox: null, group: 'again' });
-        expect(await gather(replay, 400, 5_000)).toHaveLength(400);
+        expect(await gather(replay, 400)).toHaveLength(400);
       }
       await a.close();
       if (nodes === 1) return;

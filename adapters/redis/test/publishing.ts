@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, test } from 'vitest';
 import {
-  adapter,
   consume,
   gather,
   idsOf,
@@ -10,11 +8,11 @@ import {
   messages,
   never,
   provisioned,
-  raw,
-  receipts,
-  streamOf,
+  receiptsOf,
   topic,
-} from './server.ts';
+} from '@waybill/conformance/requests';
+import { describe, expect, test } from 'vitest';
+import { adapter, raw, streamOf } from './server.ts';
 
 export function publishing(): void {
   describe('publish', () => {
@@ -103,7 +101,7 @@ export function publishing(): void {
 
     test('holds back for as long as was asked, on topic and inbox, and only for the group', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, ['g', 'other']);
+      const orders = await provisioned(a, topic(), { groups: ['g', 'other'] });
       const one = await consume(a, orders);
       const two = await consume(a, orders, { group: 'other' });
       const began = Date.now();
@@ -138,7 +136,7 @@ export function publishing(): void {
         [message({ id: 'x', sendId: 's1', delay: 10 }), message({ id: 'x', sendId: 's1', delay: 10 })],
         never,
       );
-      expect(await gather(await consume(a, orders), 4, 1_500)).toHaveLength(3);
+      expect(await gather(await consume(a, orders), 4, { within: 1_500 })).toHaveLength(3);
     });
 
     test('reads what other programs wrote', async () => {
@@ -162,7 +160,7 @@ export function publishing(): void {
       expect(got[2]?.key).toBe('k');
       expect(got[0]?.id).toBe(got[0]?.position?.['0']);
       expect(got[0]?.time).toBeGreaterThan(Date.now() - 60_000);
-      expect(await s.ack(receipts(got))).toEqual(['ok', 'ok', 'ok', 'ok']);
+      expect(await s.ack(receiptsOf(got))).toEqual(['ok', 'ok', 'ok', 'ok']);
     });
   });
 }

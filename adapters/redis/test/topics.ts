@@ -1,7 +1,5 @@
-import type { StartPosition } from '@waybill/core/adapter';
-import { describe, expect, test } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  adapter,
   consume,
   gather,
   idsOf,
@@ -10,13 +8,12 @@ import {
   messages,
   never,
   provisioned,
-  raw,
-  receipts,
-  streamOf,
+  receiptsOf,
   topic,
-} from './server.ts';
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+} from '@waybill/conformance/requests';
+import type { StartPosition } from '@waybill/core/adapter';
+import { describe, expect, test } from 'vitest';
+import { adapter, raw, streamOf } from './server.ts';
 
 export function topics(): void {
   describe('topic', () => {
@@ -56,12 +53,12 @@ export function topics(): void {
 
     test('a group starts where it is told', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, []);
+      const orders = await provisioned(a, topic(), { groups: [] });
       const positions: string[] = [];
       for (const id of ['a', 'b', 'c']) {
         const [outcome] = await a.publish(orders, [message({ id })], never);
         positions.push(JSON.stringify(outcome).match(/\d+-\d+/)?.[0] ?? '');
-        await pause(5);
+        await sleep(5);
       }
       const at = positions[1] ?? '';
       const starts: Record<string, [StartPosition, string[]]> = {
@@ -79,7 +76,7 @@ export function topics(): void {
       await a.publish(orders, [message({ id: 'd' })], never);
       for (const [group, [, expected]] of Object.entries(starts)) {
         const s = await consume(a, orders, { group });
-        expect(idsOf(await gather(s, expected.length, 2_000)), group).toEqual(expected);
+        expect(idsOf(await gather(s, expected.length)), group).toEqual(expected);
         expect(await s.receive(10, never), group).toEqual([]);
       }
     });
@@ -90,12 +87,12 @@ export function topics(): void {
       expect(await a.lag?.(orders, 'g', null)).toEqual({ count: 0, age: null, exact: true });
       await a.publish(orders, messages(10), never);
       await a.publish(inboxOf(orders), [message({ delay: 60_000 }), message()], never);
-      await pause(30);
+      await sleep(30);
       const s = await consume(a, orders);
-      const got = await gather(s, 11, 2_000);
+      const got = await gather(s, 11);
       expect(await a.lag?.(orders, 'g', null)).toMatchObject({ count: 12, exact: true });
       expect((await a.lag?.(orders, 'g', null))?.age).toBeGreaterThanOrEqual(30);
-      await s.ack(receipts(got));
+      await s.ack(receiptsOf(got));
       expect(await a.lag?.(orders, 'g', null)).toEqual({ count: 1, age: null, exact: true });
       // Unread entries deleted from outside: the server no longer knows, and says so.
       const outcomes = await a.publish(orders, messages(5), never);
@@ -107,34 +104,33 @@ export function topics(): void {
     test('trimming never removes what some group has not settled', async () => {
       const a = await adapter({ retention: 0 });
       expect(a.supports.deliver.replay.by).toBe('refused');
-      const orders = await provisioned(a, ['g', 'h']);
+      const orders = await provisioned(a, topic(), { groups: ['g', 'h'] });
       await a.publish(orders, messages(300), never);
       const fast = await consume(a, orders);
       const slow = await consume(a, orders, { group: 'h' });
-      await fast.ack(receipts(await gather(fast, 300)));
-      const some = await gather(slow, 100, 3_000, 50);
-      await slow.ack(receipts(some.filter((_, index) => index !== 40)));
-      await pause(2_300); // two trims
-      expect(await raw.xlen(streamOf(orders))).toBe(300 - 40);
+      await fast.ack(receiptsOf(await gather(fast, 300)));
+      const some = await gather(slow, 100, { max: 50 });
+      await slow.ack(receiptsOf(some.filter((_, index) => index !== 40)));
+      await expect.poll(() => raw.xlen(streamOf(orders)), { timeout: 20_000 }).toBe(300 - 40);
       await slow.ack([some[40]?.receipt]);
-      const rest = await gather(slow, 200, 3_000);
+      const rest = await gather(slow, 200);
       expect(new Set(idsOf([...some, ...rest])).size).toBe(300);
-      await slow.ack(receipts(rest));
+      await slow.ack(receiptsOf(rest));
       await expect.poll(() => raw.xlen(streamOf(orders)), { timeout: 4_000 }).toBe(0);
       expect((await a.lag?.(orders, 'h', null))?.count).toBe(0);
     });
 
     test('settled messages stay for the retention, then go', async () => {
       const a = await adapter();
-      const orders = await provisioned(a, ['g'], 2_500);
+      const orders = await provisioned(a, topic(), { retention: 2_500 });
       await a.publish(orders, messages(5), never);
       const s = await consume(a, orders);
-      await s.ack(receipts(await gather(s, 5)));
-      await pause(1_200);
+      await s.ack(receiptsOf(await gather(s, 5)));
+      await sleep(1_200);
       expect(await raw.xlen(streamOf(orders))).toBe(5);
-      await pause(1_500);
+      await sleep(1_500);
       await a.publish(orders, messages(1), never);
-      await s.ack(receipts(await gather(s, 1)));
+      await s.ack(receiptsOf(await gather(s, 1)));
       await expect.poll(() => raw.xlen(streamOf(orders)), { timeout: 4_000 }).toBe(1);
     });
 
@@ -143,13 +139,13 @@ export function topics(): void {
       const orders = await provisioned(a);
       const outcomes = await a.publish(orders, messages(25), never);
       const s = await consume(a, orders);
-      await s.ack(receipts(await gather(s, 25)));
+      await s.ack(receiptsOf(await gather(s, 25)));
       const position = { '0': JSON.stringify(outcomes[5]).match(/\d+-\d+/)?.[0] ?? '' };
       const replay = await consume(a, orders, { bounded: true, inbox: null, group: 'again', start: { position } });
       await a.publish(orders, messages(3), never);
-      const got = await gather(replay, 20, 2_000, 7);
+      const got = await gather(replay, 20, { max: 7 });
       expect(got).toHaveLength(20);
-      expect(await replay.ack(receipts(got.slice(1)))).not.toContain('lost');
+      expect(await replay.ack(receiptsOf(got.slice(1)))).not.toContain('lost');
       await replay.nack?.([got[0]?.receipt], { delay: 0, failed: false, attempt: 0 });
       expect(idsOf(await replay.receive(5, never))).toEqual([got[0]?.id]);
       expect(await replay.receive(5, never)).toEqual([]);
@@ -169,7 +165,7 @@ export function topics(): void {
       const orders = await provisioned(a);
       await a.publish(orders, messages(6), never);
       const s = await consume(a, orders);
-      await s.ack(receipts((await gather(s, 6)).slice(0, 3)));
+      await s.ack(receiptsOf((await gather(s, 6)).slice(0, 3)));
       await expect(a.reset?.(orders, 'g', null, 'earliest')).rejects.toMatchObject({ code: 'invalid' });
       await s.close();
       await a.reset?.(orders, 'g', null, 'earliest');

@@ -6,10 +6,13 @@ import { Connections, deaths, done, startHarness } from './started.ts';
 
 const module = '@waybill/kafka';
 
+/** A short lease, so that what a killed consumer held comes again while somebody is looking. */
+const usual = { lease: '3s', timeout: '3s', metadataAge: '2s' };
+
 export interface KafkaHarnessOptions {
   /** How to start the broker. */
   readonly start?: KafkaStart;
-  /** Options of the adapter, beside the URL. */
+  /** Options of the adapter, beside the URL and the suite's usual ones. */
   readonly adapter?: Readonly<Record<string, unknown>>;
 }
 
@@ -23,7 +26,7 @@ const settings = { 'log.retention.check.interval.ms': '300', 'log.initial.task.d
  */
 export function kafkaHarness(options: KafkaHarnessOptions = {}): Promise<Harness | MissingTarget> {
   return startHarness('kafka', { settings, ...options.start }, module, (broker, adapters) =>
-    harnessOf(broker, adapters, options.adapter ?? {}),
+    harnessOf(broker, adapters, { ...usual, ...options.adapter }),
   );
 }
 

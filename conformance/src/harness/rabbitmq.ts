@@ -7,10 +7,13 @@ const module = '@waybill/rabbitmq';
 /** The bytes with which AMQP's request to publish begins: class 60, method 40, and two that are always 0. */
 const basicPublish = '\0\x3c\0\x28\0\0';
 
+/** A short heartbeat, so that a silent connection is given up while somebody is looking. */
+const usual = { heartbeat: '2s' };
+
 export interface RabbitmqHarnessOptions {
   /** How to start the broker. */
   readonly start?: RabbitmqStart;
-  /** Options of the adapter, beside the URL. */
+  /** Options of the adapter, beside the URL and the suite's usual ones. */
   readonly adapter?: Readonly<Record<string, unknown>>;
 }
 
@@ -22,7 +25,7 @@ export interface RabbitmqHarnessOptions {
  */
 export function rabbitmqHarness(options: RabbitmqHarnessOptions = {}): Promise<Harness | MissingTarget> {
   return startHarness('rabbitmq', options.start, module, (broker, adapters) =>
-    harnessOf(broker, adapters, options.adapter ?? {}),
+    harnessOf(broker, adapters, { ...usual, ...options.adapter }),
   );
 }
 

@@ -8,6 +8,9 @@ import { Connections, deaths, done, startHarness } from './started.ts';
 
 const module = '@waybill/redis';
 
+/** A short lease, so that what a killed consumer held comes again while somebody is looking. */
+const usual = { lease: '3s' };
+
 export interface RedisHarnessOptions {
   /** How to start the broker. */
   readonly start?: RedisStart;
@@ -23,7 +26,7 @@ export interface RedisHarnessOptions {
  */
 export function redisHarness(options: RedisHarnessOptions = {}): Promise<Harness | MissingTarget> {
   return startHarness('redis', options.start, module, (broker, adapters) =>
-    harnessOf(broker, adapters, options.adapter ?? {}),
+    harnessOf(broker, adapters, { ...usual, ...options.adapter }),
   );
 }
 

@@ -17,7 +17,7 @@ import {
   type Supports,
   WaybillError,
 } from '@waybill/core/adapter';
-import { reach } from './real-brokers.ts';
+import { reach } from './reach.ts';
 
 interface BrokerDiagnosis {
   readonly name: string;

@@ -110,8 +110,8 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
   return {
     seed,
     run: async (one) => {
-      const { result, history } = await runCase(one, shared);
       if (alone(one)) await harness.tidy?.().catch(() => undefined);
+      const { result, history } = await runCase(one, shared);
       if (!shared.keep) return result;
       const name = `${harness.name}-${one.id}.jsonl`.replaceAll(/[^A-Za-z0-9.-]/g, '_');
       writeFileSync(join(shared.folder, name), history.map((event) => `${JSON.stringify(event)}\n`).join(''));

@@ -76,7 +76,7 @@ export interface Harness {
   readonly pace?: number;
   /** Whether the broker answers now. Asked when a case fails: a dead broker makes it inconclusive, not failed. */
   healthy?(): Promise<boolean>;
-  /** Called after a case that had the broker for itself: what it made may go. */
+  /** Called before a case that has the broker for itself: what others made may go, so that a restart is quick. */
   tidy?(): Promise<void>;
   /** Deletes what was created under the run's prefix. */
   close(): Promise<void>;

@@ -116,6 +116,7 @@ export function kafkaSettings(options: KafkaSettings): string {
     'share.coordinator.state.topic.replication.factor': copies,
     'share.coordinator.state.topic.min.isr': Math.ceil(copies / 2),
     'log.segment.bytes': 67_108_864,
+    'log.segment.delete.delay.ms': 1_000,
     'log.cleaner.dedupe.buffer.size': 16_777_216,
     'num.network.threads': 2,
     'num.io.threads': 4,

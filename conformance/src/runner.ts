@@ -49,12 +49,14 @@ export async function runSuite(options: SuiteOptions): Promise<TargetResult> {
   const suite = startSuite(target, seed, { scale, ...(histories !== undefined && { histories }) });
   try {
     // The longest first, so that no slow one is left alone at the end.
-    const together = cases.filter((one) => !alone(one)).toSorted((a, b) => weight(b.cost) - weight(a.cost));
+    const waits = (one: ConformanceCase): boolean =>
+      alone(one) && (target.apart === undefined || !strikesConnections(one));
+    const together = cases.filter((one) => !waits(one)).toSorted((a, b) => weight(b.cost) - weight(a.cost));
     const workers = Array.from({ length: Math.max(1, parallel) }, async () => {
       for (let one = together.shift(); one !== undefined; one = together.shift()) done(await suite.run(one));
     });
     await Promise.all(workers);
-    for (const one of cases.filter(alone)) done(await suite.run(one));
+    for (const one of cases.filter(waits)) done(await suite.run(one));
   } finally {
     suite.end();
   }
@@ -65,9 +67,17 @@ export async function runSuite(options: SuiteOptions): Promise<TargetResult> {
 /** Faults that strike one consumer alone. */
 const lonely: ReadonlySet<Fault> = new Set<Fault>(['kill-consumer', 'crash-connection']);
 
-/** Whether a case must have the broker for itself: faults strike everyone. */
+/** Whether a case must have the broker, or its connections to it, for itself: faults strike everyone there. */
 export function alone(one: ConformanceCase): boolean {
   return one.cost === 'fault' || one.cost === 'long' || (one.faults ?? []).some((fault) => !lonely.has(fault));
+}
+
+/** Faults that strike everybody at the broker. */
+const fatal: ReadonlySet<Fault> = new Set<Fault>(['kill-broker', 'restart', 'pause']);
+
+/** Whether connections of its own are all that a case needs to be alone: not the broker, and not this process. */
+export function strikesConnections({ cost, faults = [] }: ConformanceCase): boolean {
+  return cost !== 'long' && faults.length > 0 && !faults.some((fault) => fatal.has(fault));
 }
 
 export interface Suite {
@@ -110,8 +120,7 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
   return {
     seed,
     run: async (one) => {
-      if (alone(one)) await harness.tidy?.().catch(() => undefined);
-      const { result, history } = await runCase(one, shared);
+      const { result, history } = await (alone(one) ? runAlone(one, shared) : runCase(one, shared));
       if (!shared.keep) return result;
       const name = `${harness.name}-${one.id}.jsonl`.replaceAll(/[^A-Za-z0-9.-]/g, '_');
       writeFileSync(join(shared.folder, name), history.map((event) => `${JSON.stringify(event)}\n`).join(''));
@@ -123,6 +132,22 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
       if (!shared.keep) rmSync(shared.folder, { recursive: true, force: true });
     },
   };
+}
+
+/** With the broker, or connections to it, for itself. */
+async function runAlone(one: ConformanceCase, shared: RunShared): ReturnType<typeof runCase> {
+  const { harness } = shared;
+  if (harness.apart === undefined) {
+    await harness.tidy?.().catch(() => undefined);
+    return runCase(one, shared);
+  }
+  const own = { ...shared, harness: await harness.apart() };
+  try {
+    return await runCase(one, own);
+  } finally {
+    shared.facts = own.facts;
+    await own.harness.close();
+  }
 }
 
 export function newSeed(): number {

@@ -76,6 +76,11 @@ export interface Harness {
   readonly pace?: number;
   /** Whether the broker answers now. Asked when a case fails: a dead broker makes it inconclusive, not failed. */
   healthy?(): Promise<boolean>;
+  /**
+   * The same broker through connections of its own, so that a fault there reaches nobody else: cases that strike
+   * connections then run beside others. Absent: they run one at a time, as those that strike the broker itself do.
+   */
+  apart?(): Promise<Harness>;
   /** Called before a case that has the broker for itself: what others made may go, so that a restart is quick. */
   tidy?(): Promise<void>;
   /** Deletes what was created under the run's prefix. */

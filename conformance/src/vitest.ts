@@ -12,7 +12,7 @@ import type { ConformanceCase, Cost } from './case.ts';
 import { CASES } from './cases/index.ts';
 import { Random } from './random.ts';
 import type { CaseResult } from './result.ts';
-import { alone, newSeed, startSuite, type Suite } from './runner.ts';
+import { alone, newSeed, startSuite, strikesConnections, type Suite } from './runner.ts';
 import type { Harness, MissingTarget } from './target.ts';
 import { timeFactor } from './waiting.ts';
 
@@ -24,11 +24,12 @@ export interface VitestOptions {
   /** Whether an inconclusive case that is no known gap fails. Default: where the broker lives in this process. */
   readonly strict?: boolean;
   /**
-   * Whether a case that must have the broker for itself gets a harness of its own, so that all run side by side. For
-   * brokers that cost nothing. Default false.
+   * Whether a case that injects faults gets a broker of its own, so that all run side by side, for brokers that cost
+   * nothing; or `connections` of its own, for harnesses with `apart`: then only those that strike the broker itself, or take
+   * minutes, run alone. Default false.
    */
-  readonly separate?: boolean;
-  /** Of ten fault cases, how many a plain `npm test` runs. Default 5 where `separate`, else 3. */
+  readonly separate?: boolean | 'connections';
+  /** Of ten fault cases, how many a plain `npm test` runs. Default 5 where `separate` is true, else 3. */
   readonly faults?: number;
 }
 
@@ -48,7 +49,7 @@ export function conformance(
   const cases = (options.cases ?? CASES).filter((one) => options.filter?.(one) ?? true);
   const factor = timeFactor();
   const { separate = false } = options;
-  const { faults = separate ? faultsOfTen.embedded : faultsOfTen.real } = options;
+  const { faults = separate === true ? faultsOfTen.embedded : faultsOfTen.real } = options;
 
   describe(`${name} (seed ${seed})`, () => {
     let target: Harness | MissingTarget | null = null;
@@ -75,16 +76,19 @@ export function conformance(
         }
         if (suite === null) throw new Error('the harness was not made');
         const embedded = target?.how === 'embedded';
-        const result = alone(one) && separate ? await runSeparately(one, makeHarness, seed) : await suite.run(one);
+        const result =
+          alone(one) && separate === true ? await runSeparately(one, makeHarness, seed) : await suite.run(one);
         report(result, context, {
           strict: options.strict ?? embedded,
           known: target?.knownGaps?.[one.id] !== undefined,
         });
       };
-    for (const one of cases.toSorted((a, b) => Number(alone(a)) - Number(alone(b)))) {
+    const waits = (one: ConformanceCase): boolean =>
+      alone(one) && separate !== true && !(separate === 'connections' && strikesConnections(one));
+    for (const one of cases.toSorted((a, b) => Number(waits(a)) - Number(waits(b)))) {
       // The case has a deadline of its own, by what the target supports; this one only ends a harness that hangs.
       const timeout = hangs * factor;
-      if (alone(one) && !separate) test.sequential(nameOf(one), { timeout }, run(one));
+      if (waits(one)) test.sequential(nameOf(one), { timeout }, run(one));
       else test.concurrent(nameOf(one), { timeout }, run(one));
     }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CaseContext } from '../src/case-context.ts';
-import type { ConformanceCase } from '../src/case.ts';
+import type { ConformanceCase, Fault } from '../src/case.ts';
 import { content } from '../src/checkers/index.ts';
 import { memoryHarness } from '../src/harness/memory.ts';
 import type { CaseResult } from '../src/result.ts';
@@ -256,6 +256,33 @@ describe('the whole', () => {
     expect(aloneWith).toEqual([1, 1]);
     expect(progress).toEqual([1, 2, 3, 4, 5, 6]);
     await harness.close();
+  });
+
+  test('with connections of their own, cases that strike those run side by side; who strikes the broker runs alone', async () => {
+    let running = 0;
+    const beside: Record<string, number> = {};
+    const closed: Harness[] = [];
+    const apart = async (): Promise<Harness> => {
+      const harness = memoryHarness();
+      return Object.assign(harness, { close: async () => void closed.push(harness) });
+    };
+    const strikes = (fault: Fault, others: number): ConformanceCase =>
+      one(
+        async (t) => {
+          running += 1;
+          await t.until(() => running >= others, 'the others run, too');
+          beside[fault] = running;
+          await t.pass(20);
+          running -= 1;
+          trusts(t);
+        },
+        { id: `P1.${fault}`, cost: 'fault', faults: [fault] },
+      );
+    const cases = [strikes('cut', 2), strikes('stall', 2), strikes('restart', 1)];
+    const { cases: results } = await runSuite({ target: { ...memoryHarness(), apart }, cases });
+    expect(results.map(({ verdict: said }) => said)).toEqual(['passed', 'passed', 'passed']);
+    expect(beside).toEqual({ cut: 2, stall: 2, restart: 1 });
+    expect(closed).toHaveLength(3);
   });
 
   test('a case is told how much larger the run is to be', async () => {

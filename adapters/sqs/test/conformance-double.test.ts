@@ -8,4 +8,5 @@ for (const name of ['sqs', 'sqs-fifo'] as const)
   conformance(`${name}-double`, () => sqsDoubleHarness(name), {
     filter: ({ faults = [] }) => faults.some((fault) => asked.has(fault)),
     cost: ['quick', 'slow', 'fault'],
+    separate: true,
   });

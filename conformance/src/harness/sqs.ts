@@ -40,11 +40,24 @@ export function sqsHarness(
   name: 'sqs' | 'sqs-fifo',
   options: SqsHarnessOptions = {},
 ): Promise<Harness | MissingTarget> {
-  return startHarness(name, options.start, module, (broker, adapters) =>
-    harnessOf(name, broker, adapters, options.adapter ?? {}),
-  );
+  return startHarness(name, options.start, module, async (broker, adapters) => {
+    const make = (): Promise<Harness> => harnessOf(name, broker, adapters, options.adapter ?? {});
+    const whole = await make();
+    return {
+      ...whole,
+      ...(broker.can.kill === true && { apart: make }),
+      close: async (): Promise<void> => {
+        try {
+          await whole.close();
+        } finally {
+          await broker[Symbol.asyncDispose]();
+        }
+      },
+    };
+  });
 }
 
+/** One set of connections to a broker. */
 async function harnessOf(
   name: 'sqs' | 'sqs-fifo',
   broker: SqsBroker,
@@ -84,11 +97,8 @@ async function harnessOf(
         () => false,
       ),
     close: async (): Promise<void> => {
-      try {
-        if (!connections.ours) await queues.deleteAll();
-      } finally {
-        await broker[Symbol.asyncDispose]();
-      }
+      if (!connections.ours) await queues.deleteAll();
+      await connections.close();
     },
   };
 }

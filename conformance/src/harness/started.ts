@@ -82,6 +82,11 @@ export class Connections {
     });
   }
 
+  /** Those of others to the same broker stay. */
+  async close(): Promise<void> {
+    await this.#pool?.close();
+  }
+
   /** For processes of their own: what strikes all strikes them. */
   childUrl(): string {
     return this.#pool?.take().url ?? this.#broker.url;

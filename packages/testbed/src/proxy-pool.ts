@@ -21,6 +21,7 @@ export class ProxyPool {
   readonly #ready: BrokerProxy[] = [];
   /** Faults in force for all, those who come later too. */
   readonly #faults = new Set<Begin>();
+  #closed = false;
 
   private constructor(broker: Pick<RunningBroker, 'proxy'>) {
     this.#broker = broker;
@@ -81,8 +82,15 @@ export class ProxyPool {
     };
   }
 
+  /** Closes every proxy, taken or not. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#all].map((proxy) => this.release(proxy)));
+  }
+
   async #add(): Promise<void> {
     const proxy = await this.#broker.proxy();
+    if (this.#closed) return proxy.close();
     this.#all.add(proxy);
     this.#ready.push(proxy);
     for (const begin of this.#faults) begin(proxy);

@@ -100,3 +100,12 @@ test('requests with a mark are lost until there were enough of them', async () =
   endAnswers();
   expect(await request(a, 'send 3')).toBe('done');
 });
+
+test('closed, it closes all of them, those that are taken, too', async () => {
+  const proxies = await pool(2);
+  const one = proxies.take();
+  await proxies.close();
+  await expect.poll(() => made.length).toBe(3);
+  for (const proxy of [one, ...made.map((each) => Object.assign(each, { url: '' }))])
+    expect(await request(proxy, 'a')).toBe('');
+});

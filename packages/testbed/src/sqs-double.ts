@@ -1,8 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Entry, type FailEntry, type Output, Service } from './sqs-double/service.ts';
+import type { Entry, FailEntry, Output } from './sqs-double/batch.ts';
+import { accountId, Service } from './sqs-double/service.ts';
+import { Sns } from './sqs-double/sns.ts';
 import type { Queue } from './sqs-double/queue.ts';
+import { readCall } from './sqs-double/protocols.ts';
 import { SqsError } from './sqs-double/sqs-error.ts';
 
 export interface SqsDoubleOptions {
@@ -64,12 +66,14 @@ interface Injected {
 }
 
 /**
- * SQS in this process, by its written rules and strictly: for tests that no emulator can judge. It speaks HTTP to the
+ * SQS, and SNS in front of it, in this process, by their written rules and strictly: for tests that no emulator can judge. They speak HTTP to the
  * real SDK, so signing, checksums and errors are part of it. It is no proof of what AWS does, and reports call it
  * `double`.
  */
 export class SqsDouble implements AsyncDisposable {
   readonly endpoint: string;
+  /** SNS in the same account, at the same endpoint. */
+  readonly sns: Sns;
   /** Every call, in order. */
   readonly calls: SqsCall[] = [];
   readonly #server: Server;
@@ -84,12 +88,14 @@ export class SqsDouble implements AsyncDisposable {
   private constructor(
     server: Server,
     service: Service,
+    sns: Sns,
     clock: { shift: number },
     account: { repeats: number },
     keys: readonly string[] | null,
   ) {
     this.#server = server;
     this.#service = service;
+    this.sns = sns;
     this.#clock = clock;
     this.#account = account;
     this.#keys = keys;
@@ -114,7 +120,10 @@ export class SqsDouble implements AsyncDisposable {
       server.once('error', reject);
       server.listen(port, '127.0.0.1', resolve);
     });
-    return new SqsDouble(server, new Service(account, region), clock, account, keys);
+    const service = new Service(account, region);
+    const find = (arn: string): Queue | undefined => [...service.queues.values()].find((queue) => queue.arn === arn);
+    const sns = new Sns({ now: account.now, find }, `${region}:${accountId}`);
+    return new SqsDouble(server, service, sns, clock, account, keys);
   }
 
   /** By name. Nothing is touched by looking. */
@@ -164,11 +173,7 @@ export class SqsDouble implements AsyncDisposable {
     } catch {
       return; // the client has gone
     }
-    const operation =
-      String(request.headers['x-amz-target'] ?? '')
-        .split('.')
-        .at(-1) ?? '';
-    const input = (parts.length === 0 ? {} : JSON.parse(Buffer.concat(parts).toString())) as Record<string, unknown>;
+    const { operation, input, onSns, protocol } = readCall(request, Buffer.concat(parts).toString());
     this.calls.push({ operation, input, at: performance.now(), connection: this.#connection(request) });
     const key = /Credential=([^/]+)\//.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const fault = this.#faultOf(operation, key);
@@ -178,13 +183,18 @@ export class SqsDouble implements AsyncDisposable {
       if (fault?.kind === 'delay') await new Promise((resolve) => setTimeout(resolve, fault.ms));
       this.#admit(key);
       const fail: FailEntry = fault?.kind === 'entries' ? fault.fail : () => null;
-      const output = await this.#service.run(operation, input, this.endpoint, fail);
+      const output = onSns
+        ? this.sns.run(operation, input, fail)
+        : await this.#service.run(operation, input, this.endpoint, fail);
       if (fault?.kind === 'hang') return;
       if (fault?.kind === 'lose') return void request.socket.destroy();
       if (fault?.kind === 'garble') return void response.writeHead(200).end('<html>');
-      say(response, 200, fault?.kind === 'wrong-md5' ? spoiled(output) : output);
+      protocol.answer(response, fault?.kind === 'wrong-md5' ? spoiled(output) : output);
     } catch (error) {
-      refuse(response, error instanceof SqsError ? error : new SqsError('InternalFailure', String(error), 500));
+      protocol.refuse(
+        response,
+        error instanceof SqsError ? error : new SqsError('InternalFailure', String(error), 500),
+      );
     }
   }
 
@@ -212,24 +222,6 @@ export class SqsDouble implements AsyncDisposable {
     this.#connections.set(socket, ++this.#connected);
     return this.#connected;
   }
-}
-
-function say(response: ServerResponse, status: number, output: Output, headers: Record<string, string> = {}): void {
-  const body = JSON.stringify(output);
-  response
-    .writeHead(status, {
-      'content-type': 'application/x-amz-json-1.0',
-      'x-amzn-requestid': randomUUID(),
-      'content-length': Buffer.byteLength(body),
-      ...headers,
-    })
-    .end(body);
-}
-
-function refuse(response: ServerResponse, error: SqsError): void {
-  const whose = error.status >= 500 ? 'Receiver' : 'Sender';
-  const output = { __type: `com.amazonaws.sqs#${error.type}`, message: error.message };
-  say(response, error.status, output, { 'x-amzn-query-error': `${error.code};${whose}` });
 }
 
 /** The same with checksums of something else. */

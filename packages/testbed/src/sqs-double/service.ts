@@ -1,18 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import { entriesOf, type Entry, type FailEntry, type Input, type Output, runBatch } from './batch.ts';
 import { md5, md5OfAttributes, type MessageAttributes, type SendInput, sizeOf } from './message-rules.ts';
 import { type Account, Queue, type Stored } from './queue.ts';
 import { checkedAttributes, checkQueueName, type QueueAttributes, redrivePolicyOf } from './queue-rules.ts';
 import { invalidValue, missing, SqsError } from './sqs-error.ts';
-
-type Input = Readonly<Record<string, unknown>>;
-export type Output = Record<string, unknown>;
-/** One entry of a batch, as it came. */
-export type Entry = Input & { readonly Id?: string };
-/** Says of an entry that it fails, and whether what it asks for is done all the same; null: it does not. */
-export type FailEntry = (
-  entry: Entry,
-  index: number,
-) => { readonly code: string; readonly senderFault: boolean; readonly done: boolean } | 'unmentioned' | null;
 
 interface MoveTask {
   readonly handle: string;
@@ -23,7 +14,7 @@ interface MoveTask {
   moved: number;
 }
 
-const accountId = '000000000000';
+export const accountId = '000000000000';
 /** A deleted name can't be used again for a minute. */
 const NAME_REST = 60_000;
 const MOST_BATCH_BYTES = 1_048_576;
@@ -186,28 +177,8 @@ export class Service {
     return this.#batch(input, fail, (entry) => queue.send(entry as SendInput));
   }
 
-  /** Entry by entry, in order: what is wrong with one is said of that one. */
   #batch(input: Input, fail: FailEntry, use: (entry: Entry) => Output | void): Output {
-    const Successful: Output[] = [];
-    const Failed: Output[] = [];
-    for (const [index, entry] of entriesOf(input).entries()) {
-      const failure = fail(entry, index);
-      try {
-        const done = failure === null || failure === 'unmentioned' || failure.done ? use(entry) : undefined;
-        if (failure === null) Successful.push({ Id: entry.Id, ...done });
-        else if (failure !== 'unmentioned')
-          Failed.push({
-            Id: entry.Id,
-            Code: failure.code,
-            SenderFault: failure.senderFault,
-            Message: 'It was made to fail.',
-          });
-      } catch (error) {
-        if (!(error instanceof SqsError)) throw error;
-        Failed.push({ Id: entry.Id, SenderFault: true, Code: error.code, Message: error.message });
-      }
-    }
-    return { ...(Successful.length > 0 && { Successful }), ...(Failed.length > 0 && { Failed }) };
+    return runBatch(entriesOf(input), fail, use);
   }
 
   async #receive(queue: Queue, input: Input): Promise<Output> {
@@ -303,22 +274,6 @@ function names(list: unknown): readonly string[] {
 
 function urlOf({ name }: Queue, base: string): string {
   return `${base}/${accountId}/${name}`;
-}
-
-/** @throws SqsError where the batch as a whole is wrong */
-function entriesOf(input: Input): readonly Entry[] {
-  const entries = (input['Entries'] ?? []) as readonly Entry[];
-  const ids = entries.map(({ Id = '' }) => Id);
-  if (ids.length === 0) throw new SqsError('EmptyBatchRequest', 'There should be at least one entry in the request.');
-  if (ids.length > 10)
-    throw new SqsError('TooManyEntriesInBatchRequest', 'Maximum number of entries per request are 10.');
-  if (ids.some((id) => !/^[\w-]{1,80}$/.test(id)))
-    throw new SqsError(
-      'InvalidBatchEntryId',
-      'A batch entry id can only contain alphanumeric characters, hyphens and underscores.',
-    );
-  if (new Set(ids).size < ids.length) throw new SqsError('BatchEntryIdsNotDistinct', 'Ids are not distinct.');
-  return entries;
 }
 
 /** A message as a receive shows it: only what was asked for. */

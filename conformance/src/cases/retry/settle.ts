@@ -151,12 +151,12 @@ export const harmlessSettles: readonly ConformanceCase[] = [
       await t.until(() => old.running === 4, 'four are being handled');
       const next = await t.consume(theirs, orders, { group, concurrency: 4 }, () => second.opened);
       await t.fault.takeOver(old);
-      await t.until(() => old.count + next.count >= 5, 'they come again');
+      // All of them: of one that nobody has yet, the old receipt may still be the one that counts.
+      await t.until(() => old.count + next.count >= 8, 'all come again');
       // The old handlers end while the new ones run: their acks must not settle what those hold.
       first.open();
       await t.until(() => old.running === 0, 'the old handlers end');
       second.open();
-      await t.until(() => old.count + next.count >= 8, 'all have come again');
       await t.load(publisher, orders, { each: 20 });
       await t.until(
         () => new Set([...old.deliveries, ...next.deliveries].map(({ id }) => id)).size >= 24,

@@ -1,4 +1,5 @@
 import { performance } from 'node:perf_hooks';
+import type * as SnsSdk from '@aws-sdk/client-sns';
 import type * as Sdk from '@aws-sdk/client-sqs';
 import { type Facts, WaybillError } from '@waybill/core/adapter';
 import { codeOf, isAnswer } from './errors.ts';
@@ -14,7 +15,26 @@ export interface Calls {
   ListQueues: [Sdk.ListQueuesRequest, Sdk.ListQueuesResult];
   ReceiveMessage: [Sdk.ReceiveMessageRequest, Sdk.ReceiveMessageResult];
   SendMessageBatch: [Sdk.SendMessageBatchRequest, Sdk.SendMessageBatchResult];
+  SetQueueAttributes: [Sdk.SetQueueAttributesRequest, object];
 }
+
+/** The same of SNS. */
+export interface SnsCalls {
+  CreateTopic: [SnsSdk.CreateTopicInput, SnsSdk.CreateTopicResponse];
+  GetSubscriptionAttributes: [SnsSdk.GetSubscriptionAttributesInput, SnsSdk.GetSubscriptionAttributesResponse];
+  GetTopicAttributes: [SnsSdk.GetTopicAttributesInput, SnsSdk.GetTopicAttributesResponse];
+  ListSubscriptionsByTopic: [SnsSdk.ListSubscriptionsByTopicInput, SnsSdk.ListSubscriptionsByTopicResponse];
+  ListTopics: [SnsSdk.ListTopicsInput, SnsSdk.ListTopicsResponse];
+  PublishBatch: [SnsSdk.PublishBatchInput, SnsSdk.PublishBatchResponse];
+  Subscribe: [SnsSdk.SubscribeInput, SnsSdk.SubscribeResponse];
+}
+
+/** Of any client of the SDK, what is used. */
+interface Client {
+  send(command: object, options: object): Promise<object>;
+  destroy(): void;
+}
+type Command = new (input: object) => object;
 
 export interface CallOptions {
   /** Milliseconds that the call takes by its own nature (a long poll), on top of the timeout. */
@@ -37,6 +57,8 @@ export class Connection {
   #sdk: typeof Sdk | null = null;
   #rest: Sdk.SQSClient | null = null;
   #poll: Sdk.SQSClient | null = null;
+  #snsSdk: typeof SnsSdk | null = null;
+  #sns: Client | null = null;
   #unanswered = 0;
   #unansweredAt = 0;
 
@@ -47,26 +69,46 @@ export class Connection {
   /** Asks for something that isn't there: who answers is SQS, reached with a region and a key that it takes. */
   async open(signal: AbortSignal): Promise<Facts> {
     this.#sdk ??= await import('@aws-sdk/client-sqs');
-    const { clients, fifo, name } = this.#settings;
+    const { clients, fanout, fifo, name } = this.#settings;
     this.#rest ??= clients?.rest ?? this.#make(this.#sdk);
     this.#poll ??= clients?.poll ?? this.#make(this.#sdk);
+    if (fanout === 'sns') {
+      this.#snsSdk ??= await loadSns();
+      this.#sns ??= (clients?.sns as Client | undefined) ?? this.#makeSns(this.#snsSdk);
+    }
     this.#unanswered = 0;
     try {
       await this.call('GetQueueUrl', { QueueName: fifo ? `${NOBODY}.fifo` : NOBODY }, { signal });
     } catch (error) {
       if (codeOf(error) !== 'QueueDoesNotExist' && codeOf(error) !== 'NonExistentQueue') throw error;
     }
-    return { queues: name, region: await this.#rest.config.region(), fanout: 'a send per group' };
+    return {
+      queues: name,
+      region: await this.#rest.config.region(),
+      fanout: fanout === 'sns' ? 'SNS' : 'a send per group',
+    };
   }
 
-  async call<Name extends keyof Calls>(
+  call<Name extends keyof Calls>(
     name: Name,
     input: Calls[Name][0],
-    { patience = 0, signal }: CallOptions = {},
+    options: CallOptions = {},
   ): Promise<Calls[Name][1]> {
     const client = name === 'ReceiveMessage' ? this.#poll : this.#rest;
-    if (this.#sdk === null || client === null) throw new WaybillError('disconnected', 'sqs: not connected');
-    const Command = this.#sdk[`${name}Command`] as new (input: unknown) => Sdk.SendMessageBatchCommand;
+    return this.#send(client as Client | null, this.#sdk?.[`${name}Command`] as Command | undefined, input, options);
+  }
+
+  callSns<Name extends keyof SnsCalls>(name: Name, input: SnsCalls[Name][0]): Promise<SnsCalls[Name][1]> {
+    return this.#send(this.#sns, this.#snsSdk?.[`${name}Command`] as Command | undefined, input, {});
+  }
+
+  async #send(
+    client: Client | null,
+    Command: Command | undefined,
+    input: object,
+    { patience = 0, signal }: CallOptions,
+  ): Promise<object> {
+    if (Command === undefined || client === null) throw new WaybillError('disconnected', 'sqs: not connected');
     const requestTimeout = this.#settings.timeout + patience;
     const began = performance.now();
     try {
@@ -97,22 +139,35 @@ export class Connection {
     if (this.#settings.clients === null) {
       this.#poll?.destroy();
       this.#rest?.destroy();
+      this.#sns?.destroy();
     }
-    this.#poll = this.#rest = null;
+    this.#poll = this.#rest = this.#sns = null;
+  }
+
+  #make({ SQSClient }: typeof Sdk): Sdk.SQSClient {
+    const { endpoint, md5 } = this.#settings;
+    return new SQSClient({
+      ...this.#shared(),
+      ...(endpoint !== null && { endpoint, useQueueUrlAsEndpoint: false }),
+      ...(!md5 && { md5: false as const }),
+    });
+  }
+
+  #makeSns({ SNSClient }: typeof SnsSdk): Client {
+    const { snsEndpoint: endpoint } = this.#settings;
+    return new SNSClient({ ...this.#shared(), ...(endpoint !== null && { endpoint }) }) as unknown as Client;
   }
 
   /** Without a single key that is undefined: the SDK takes some of those for a value. */
-  #make({ SQSClient }: typeof Sdk): Sdk.SQSClient {
-    const { region, endpoint, credentials, md5, timeout } = this.#settings;
+  #shared(): Pick<Sdk.SQSClientConfig, 'region' | 'credentials' | 'maxAttempts' | 'requestHandler'> {
+    const { region, credentials, timeout } = this.#settings;
     const agent = { keepAlive: true, maxSockets: 500 };
-    return new SQSClient({
+    return {
       ...(region !== null && { region }),
-      ...(endpoint !== null && { endpoint, useQueueUrlAsEndpoint: false }),
       // The SDK writes into a key that it is given.
       ...(credentials !== null && {
         credentials: typeof credentials === 'function' ? credentials : { ...credentials },
       }),
-      ...(!md5 && { md5: false as const }),
       maxAttempts: 1,
       requestHandler: {
         connectionTimeout: Math.min(CONNECT_TIMEOUT, timeout),
@@ -121,7 +176,24 @@ export class Connection {
         httpAgent: agent,
         httpsAgent: agent,
       },
-    });
+    };
+  }
+}
+
+/** The package is asked for only where SNS is, and is no dependency. @throws WaybillError `not-found` without it */
+export async function loadSns(
+  load: () => Promise<typeof SnsSdk> = () => import('@aws-sdk/client-sns'),
+): Promise<typeof SnsSdk> {
+  try {
+    return await load();
+  } catch (error) {
+    if (!['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error;
+    throw new WaybillError(
+      'not-found',
+      "sqs: fanout: 'sns' needs the package @aws-sdk/client-sns, which is not installed; run: npm install @aws-sdk/client-sns",
+      { cause: error },
+    );
   }
 }
 

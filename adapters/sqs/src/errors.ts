@@ -16,19 +16,16 @@ export interface FailedEntry {
 
 /** SQS's codes without their prefixes, which differ between SQS and the servers that play it. */
 const codes: readonly (readonly [RegExp, ErrorCode])[] = [
+  [/^(?:RequestThrottled|Throttl|TooManyRequests|OverLimit|(?:KMS|Kms)\.?Throttl)/, 'throttled'],
+  [/^(?:QueueDoesNotExist|NonExistentQueue|QueueDeletedRecently|NotFound)$/, 'not-found'],
   [
-    /^(?:RequestThrottled|Throttling|ThrottledException|TooManyRequests|OverLimit|KmsThrottled|KMS\.Throttl)/,
-    'throttled',
-  ],
-  [/^(?:QueueDoesNotExist|NonExistentQueue|QueueDeletedRecently)$/, 'not-found'],
-  [
-    /^(?:AccessDenied|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch|InvalidSignature|IncompleteSignature|ExpiredToken|MissingAuthenticationToken|InvalidSecurity|OptInRequired|InvalidAccessKeyId|CredentialsProviderError|Kms)/,
+    /^(?:AccessDenied|AuthorizationError|InvalidClientTokenId|UnrecognizedClient|SignatureDoesNotMatch|InvalidSignature|IncompleteSignature|ExpiredToken|MissingAuthenticationToken|InvalidSecurity|OptInRequired|InvalidAccessKeyId|CredentialsProviderError|Kms|KMS)/,
     'denied',
   ],
   [/^BatchRequestTooLong$/, 'too-large'],
   [/^(?:InvalidAddress|UnsupportedOperation)$/, 'unsupported'],
   [
-    /^(?:InvalidMessageContents|InvalidParameterValue|MissingParameter|MissingRequiredParameter|InvalidAttribute|InvalidBatchEntryId|BatchEntryIdsNotDistinct|EmptyBatchRequest|TooManyEntriesInBatchRequest|QueueNameExists|ReceiptHandleIsInvalid|MessageNotInflight)/,
+    /^(?:InvalidMessageContents|InvalidParameter|MissingParameter|MissingRequiredParameter|InvalidAttribute|InvalidBatchEntryId|BatchEntryIdsNotDistinct|EmptyBatchRequest|TooManyEntriesInBatchRequest|QueueNameExists|ReceiptHandleIsInvalid|MessageNotInflight)/,
     'invalid',
   ],
   [
@@ -83,7 +80,7 @@ export function classify(error: unknown): ErrorCode {
   const status = statusOf(error);
   if (status === 429) return 'throttled';
   const code = codeOf(error);
-  if (code === 'InvalidParameterValue' && /must be shorter than|too long|bytes/i.test(error.message))
+  if (code.startsWith('InvalidParameter') && /must be shorter than|too long|bytes/i.test(error.message))
     return 'too-large';
   const known = codes.find(([pattern]) => pattern.test(code))?.[1];
   if (known !== undefined) return known;

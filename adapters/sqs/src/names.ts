@@ -44,6 +44,11 @@ export class Layout {
     return destination.kind === 'topic' ? this.group(destination.topic, group, address) : this.only(destination);
   }
 
+  /** The SNS topic that brings a topic's messages to its groups. */
+  snsTopic(topic: string): string {
+    return `${this.#prefix}${escaped(topic)}${this.#suffix}`;
+  }
+
   /** What the queues of a topic's groups begin with. */
   beginning(topic: string): string {
     return `${this.#prefix}${escaped(topic)}__`;

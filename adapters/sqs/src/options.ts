@@ -3,6 +3,11 @@ import { type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/
 
 type Credentials = NonNullable<SQSClientConfig['credentials']>;
 
+/** Of an SNS client, what is used: whoever has no such package must be able to read these types. */
+export interface ForeignClient {
+  send(command: never, options?: never): Promise<unknown>;
+}
+
 export interface SqsOptions {
   /**
    * `sqs:` (region from the environment), `sqs://eu-west-1`, or `sqs+http://127.0.0.1:9324` for an endpoint; `sqs-fifo`
@@ -18,8 +23,18 @@ export interface SqsOptions {
    * an endpoint by plain HTTP a made-up key, so that no real one is ever sent there.
    */
   readonly credentials?: Credentials;
-  /** Clients of your own: one for long polls, one for all else. They are never destroyed. Set their timeouts yourself. */
-  readonly clients?: { readonly poll: SQSClient; readonly rest: SQSClient };
+  /**
+   * Clients of your own: one for long polls, one for all else, and one of `@aws-sdk/client-sns` with `fanout: 'sns'`. They
+   * are never destroyed. Set their timeouts yourself.
+   */
+  readonly clients?: { readonly poll: SQSClient; readonly rest: SQSClient; readonly sns?: ForeignClient };
+  /**
+   * Who brings a topic's messages to the queues of its groups. `direct` (default): this adapter, by a send per group.
+   * `sns`: an SNS topic, by one publish. That needs the package `@aws-sdk/client-sns`; `not-found` when it is missing.
+   */
+  readonly fanout?: 'direct' | 'sns';
+  /** Where SNS is, `https://…`, with `fanout: 'sns'`. Default: where SQS is, if that was given; else AWS. */
+  readonly snsEndpoint?: string;
   /** Put before the name of every queue: up to 32 letters, digits, `-` and `_`. Also `?queuePrefix=` in the URL. */
   readonly queuePrefix?: string;
   /** Whether a topic's groups are looked for with `ListQueues`. Without: those declared in `topics.<name>.groups`. Default true. */
@@ -59,6 +74,8 @@ export interface Settings {
   readonly endpoint: string | null;
   readonly credentials: Credentials | null;
   readonly clients: SqsOptions['clients'] | null;
+  readonly fanout: 'direct' | 'sns';
+  readonly snsEndpoint: string | null;
   readonly queuePrefix: string;
   readonly discover: boolean;
   readonly groupRefresh: number;
@@ -74,7 +91,7 @@ export interface Settings {
 }
 
 const known =
-  'url region endpoint credentials clients queuePrefix discover groupRefresh pollWait lease timeout md5 unwrapSns tags kmsKey allowRedrivePolicy'.split(
+  'url region endpoint credentials clients fanout snsEndpoint queuePrefix discover groupRefresh pollWait lease timeout md5 unwrapSns tags kmsKey allowRedrivePolicy'.split(
     ' ',
   );
 const madeUp = { accessKeyId: 'waybill', secretAccessKey: 'waybill' };
@@ -100,13 +117,21 @@ export function settingsOf(options: SqsOptions, client: string, usual: 'sqs' | '
       `the host of a ${url.scheme} URL is a region, without a port; an endpoint is ${usual}+https://host:port`,
     );
   const plain = protocol === 'http';
+  const endpoint =
+    protocol === undefined
+      ? endpointOf('endpoint', options.endpoint)
+      : addressOf(protocol, host?.host ?? '', host?.port);
+  const fanout = fanoutOf(options.fanout);
+  if (fanout === 'direct' && options.snsEndpoint !== undefined) throw wrong("snsEndpoint needs fanout: 'sns'");
   return {
     fifo: usual === 'sqs-fifo',
     name: usual,
     region: regionOf(options.region ?? params['region'] ?? (protocol === undefined ? host?.host : undefined), plain),
-    endpoint: protocol === undefined ? endpointOf(options.endpoint) : addressOf(protocol, host?.host ?? '', host?.port),
+    endpoint,
     credentials: options.credentials ?? keyOf(url.username, url.password) ?? (plain ? madeUp : null),
-    clients: clientsOf(options.clients),
+    clients: clientsOf(options.clients, fanout),
+    fanout,
+    snsEndpoint: endpointOf('snsEndpoint', options.snsEndpoint) ?? endpoint,
     queuePrefix: prefixOf(options.queuePrefix ?? params['queuePrefix'] ?? ''),
     discover: flag('discover', options.discover, true),
     groupRefresh: time('groupRefresh', options.groupRefresh ?? '5s', 0, 300_000),
@@ -132,10 +157,10 @@ function regionOf(region: unknown, plain: boolean): string | null {
   throw wrong(`region is ${JSON.stringify(region)}; allowed: a region's name, such as eu-west-1`);
 }
 
-function endpointOf(endpoint: unknown): string | null {
+function endpointOf(name: string, endpoint: unknown): string | null {
   if (endpoint === undefined) return null;
   if (typeof endpoint === 'string' && /^https?:\/\/[a-z0-9][a-z0-9.-]*(:\d{1,5})?\/?$/i.test(endpoint)) return endpoint;
-  throw wrong('endpoint must be http:// or https:// with a host, and a port where it needs one');
+  throw wrong(name + ' must be http:// or https:// with a host, and a port where it needs one');
 }
 
 function addressOf(protocol: string, host: string, port: number | null | undefined): string {
@@ -148,11 +173,20 @@ function keyOf(accessKeyId: string | null, secretAccessKey: string | null): Cred
   throw wrong('the URL has an access key id or its secret, but not both');
 }
 
-function clientsOf(clients: SqsOptions['clients']): SqsOptions['clients'] | null {
+function fanoutOf(fanout: unknown): 'direct' | 'sns' {
+  if (fanout === undefined || fanout === 'direct') return 'direct';
+  if (fanout === 'sns') return fanout;
+  throw wrong(`fanout is ${JSON.stringify(fanout)}; allowed: direct, sns`);
+}
+
+function clientsOf(clients: SqsOptions['clients'], fanout: 'direct' | 'sns'): SqsOptions['clients'] | null {
   if (clients === undefined) return null;
   const sends = (client: unknown): boolean => typeof (client as { send?: unknown } | undefined)?.send === 'function';
-  if (sends(clients.poll) && sends(clients.rest)) return clients;
-  throw wrong('clients must be { poll, rest }, two clients of @aws-sdk/client-sqs');
+  if (!sends(clients.poll) || !sends(clients.rest))
+    throw wrong('clients must be { poll, rest }, two clients of @aws-sdk/client-sqs');
+  if (fanout === 'sns' && !sends(clients.sns))
+    throw wrong("clients must have one of @aws-sdk/client-sns as `sns`, with fanout: 'sns'");
+  return clients;
 }
 
 function prefixOf(prefix: unknown): string {

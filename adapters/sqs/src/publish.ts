@@ -3,11 +3,11 @@ import { type Destination, type OutgoingMessage, type SendOutcome, WaybillError 
 import { contentOf } from './entry.ts';
 import { dedupIdOf, groupOfKey, groupOfMessage } from './names.ts';
 import type { Parcel, Sender } from './sender.ts';
-import { MOST_BYTES, MOST_DELAY } from './supports.ts';
+import { MOST_DELAY } from './supports.ts';
 
 const SKIPPED: SendOutcome = Object.freeze({ status: 'skipped' });
 
-/** Sends every message to every queue, and tells what became of each. Never rejects. */
+/** Sends every message to every group, and tells what became of each. Never rejects. */
 export async function send(
   destination: Destination,
   messages: readonly OutgoingMessage[],
@@ -16,7 +16,8 @@ export async function send(
   signal: AbortSignal,
 ): Promise<SendOutcome[]> {
   setMaxListeners(2 * senders.length + 10, signal); // each sender listens
-  const made = messages.map((message) => entryOf(message, destination, fifo));
+  const mostBytes = Math.min(...senders.map((sender) => sender.mostBytes));
+  const made = messages.map((message) => entryOf(message, destination, fifo, mostBytes));
   const sent = senders.map(async (sender) => {
     const parcels = made.map((one) => ('outcome' in one ? one : { ...one, outcome: SKIPPED }));
     await sender.send(runsOf(parcels, messages, fifo && destination.ordered), signal);
@@ -48,15 +49,16 @@ function entryOf(
   message: OutgoingMessage,
   { kind, name }: Destination,
   fifo: boolean,
+  mostBytes: number,
 ): Omit<Parcel, 'outcome'> | Parcel {
   const { id, key, delay, sendId } = message;
   const { bytes, ...content } = contentOf(message);
   const seconds = Math.ceil(delay / 1_000);
   const error =
-    bytes > MOST_BYTES
+    bytes > mostBytes
       ? new WaybillError(
           'too-large',
-          `message for '${name}' has ${bytes} bytes with its headers; SQS takes at most ${MOST_BYTES}`,
+          `message for '${name}' has ${bytes} bytes with its headers; allowed: at most ${mostBytes}`,
         )
       : seconds > MOST_DELAY || (fifo && seconds > 0)
         ? new WaybillError('unsupported', `message for '${name}' has a delay of ${seconds} s, which SQS does not take`)

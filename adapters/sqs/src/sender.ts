@@ -1,15 +1,29 @@
 import type { SendMessageBatchRequestEntry } from '@aws-sdk/client-sqs';
 import type { SendOutcome } from '@waybill/core/adapter';
-import { classify, entryError, isUndone } from './errors.ts';
-import { MOST_BYTES, MOST_ENTRIES } from './supports.ts';
-import type { Topology } from './topology.ts';
+import { classify, entryError, type FailedEntry, isUndone } from './errors.ts';
+import { MOST_ENTRIES } from './supports.ts';
 
-/** Requests under way to one queue at once. */
+/** Requests under way to one destination at once. */
 const MOST_REQUESTS = 16;
 
-/** One message on its way to one queue. */
+export type Entry = SendMessageBatchRequestEntry;
+
+/** A queue, or an SNS topic. */
+export interface Door {
+  /** Of one request. */
+  readonly mostBytes: number;
+  /** One request of up to ten. Throws what the SDK throws. */
+  post(entries: readonly Entry[]): Promise<{
+    readonly Successful?:
+      | readonly { readonly Id?: string | undefined; readonly MessageId?: string | undefined }[]
+      | undefined;
+    readonly Failed?: readonly FailedEntry[] | undefined;
+  }>;
+}
+
+/** One message on its way through one door. */
 export interface Parcel {
-  readonly entry: Omit<SendMessageBatchRequestEntry, 'Id'>;
+  readonly entry: Omit<Entry, 'Id'>;
   readonly bytes: number;
   outcome: SendOutcome;
 }
@@ -24,22 +38,25 @@ interface Run {
 }
 
 /**
- * Packs what concurrent calls send to one queue into requests of ten messages and 1 MiB. A request goes when it is full,
+ * Packs what concurrent calls send through one door into requests of ten messages, and of the bytes that it takes. A request goes when it is full,
  * or when none is under way: so an idle sender sends at once, and a busy one pays for full requests only.
  *
  * Of a run there is never more than one message under way: were a later one stored and an earlier one refused, nothing
  * could repair the order, since sending the later one again would be taken for a duplicate.
  */
 export class Sender {
-  readonly #topology: Topology;
-  readonly #queue: string;
+  readonly #door: Door;
   #ready: Run[] = [];
   #requests = 0;
   #scheduled = false;
 
-  constructor(topology: Topology, queue: string) {
-    this.#topology = topology;
-    this.#queue = queue;
+  constructor(door: Door) {
+    this.#door = door;
+  }
+
+  /** Of one message, with its headers. */
+  get mostBytes(): number {
+    return this.#door.mostBytes;
   }
 
   /** Resolves when every parcel has its outcome: those behind one that was not confirmed stay `skipped`. */
@@ -95,7 +112,7 @@ export class Sender {
     let bytes = 0;
     for (const [count, run] of this.#ready.entries()) {
       bytes += run.parcels[run.next]?.bytes ?? 0;
-      if (count === MOST_ENTRIES || (count > 0 && bytes > MOST_BYTES)) return { count, full: true };
+      if (count === MOST_ENTRIES || (count > 0 && bytes > this.#door.mostBytes)) return { count, full: true };
     }
     return { count: this.#ready.length, full: this.#ready.length === MOST_ENTRIES };
   }
@@ -120,8 +137,7 @@ export class Sender {
   /** Never rejects. */
   async #post(parcels: readonly Parcel[]): Promise<SendOutcome[]> {
     try {
-      const Entries = parcels.map(({ entry }, index) => ({ ...entry, Id: String(index) }));
-      const reply = await this.#topology.call('SendMessageBatch', this.#queue, { Entries });
+      const reply = await this.#door.post(parcels.map(({ entry }, index) => ({ ...entry, Id: String(index) })));
       // What is in neither list may be stored.
       const missing: SendOutcome = { status: 'unknown', error: entryError({ Message: 'SQS did not mention it' }) };
       const outcomes = parcels.map((): SendOutcome => missing);

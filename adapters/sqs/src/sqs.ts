@@ -20,9 +20,10 @@ import { browseQueue, lagOf } from './inspection.ts';
 import { Layout } from './names.ts';
 import type { Settings } from './options.ts';
 import { send } from './publish.ts';
-import { Sender } from './sender.ts';
+import { type Door, Sender } from './sender.ts';
 import { SqsSubscription } from './subscription.ts';
-import { supportsOf } from './supports.ts';
+import { SnsTopics } from './sns.ts';
+import { MOST_BYTES, supportsOf } from './supports.ts';
 import { Topology } from './topology.ts';
 
 export class SqsAdapter implements Adapter {
@@ -32,6 +33,8 @@ export class SqsAdapter implements Adapter {
   readonly #layout: Layout;
   readonly #connection: Connection;
   readonly #topology: Topology;
+  /** Null where a topic's messages go to the queues directly. */
+  readonly #sns: SnsTopics | null;
   readonly #senders = new Map<string, Sender>();
   readonly #subscriptions = new Set<SqsSubscription>();
   #closed = false;
@@ -42,6 +45,8 @@ export class SqsAdapter implements Adapter {
     this.#layout = new Layout(settings);
     this.#connection = new Connection(settings);
     this.#topology = new Topology(this.#connection, this.#layout, settings);
+    this.#sns =
+      settings.fanout === 'sns' ? new SnsTopics(this.#connection, this.#topology, this.#layout, settings) : null;
     this.supports = supportsOf(settings);
   }
 
@@ -56,13 +61,12 @@ export class SqsAdapter implements Adapter {
     signal: AbortSignal,
   ): Promise<readonly SendOutcome[]> {
     this.#live();
-    const queues = await this.#topology.targets(destination);
-    if (queues.length === 0)
+    const senders = await this.#sendersTo(destination);
+    if (senders.length === 0)
       throw new WaybillError(
         'not-found',
         `${this.name}: topic '${destination.name}' has no group, so nothing would hold the message; name its groups in topics.<name>.groups, or run waybill provision`,
       );
-    const senders = queues.map((queue) => this.#senderOf(queue));
     return send(destination, messages, senders, this.#settings.fifo, signal);
   }
 
@@ -79,6 +83,7 @@ export class SqsAdapter implements Adapter {
   async provision(spec: ProvisionSpec, signal: AbortSignal): Promise<void> {
     this.#live();
     await this.#topology.provision(spec, signal);
+    if (spec.destination.kind === 'topic' && spec.topology !== 'none') await this.#sns?.provision(spec, signal);
   }
 
   classify(error: unknown): ErrorCode {
@@ -108,9 +113,23 @@ export class SqsAdapter implements Adapter {
     if (this.#closed) throw new WaybillError('closed', `${this.name}: the adapter is closed`);
   }
 
-  #senderOf(queue: string): Sender {
-    let sender = this.#senders.get(queue);
-    if (sender === undefined) this.#senders.set(queue, (sender = new Sender(this.#topology, queue)));
+  async #sendersTo(destination: Destination): Promise<Sender[]> {
+    if (this.#sns !== null && destination.kind === 'topic') {
+      const found = await this.#sns.door(destination);
+      return found === null ? [] : [this.#senderOf(found.arn, found.door)];
+    }
+    const queues = await this.#topology.targets(destination);
+    return queues.map((queue) =>
+      this.#senderOf(queue, {
+        mostBytes: MOST_BYTES,
+        post: (entries) => this.#topology.call('SendMessageBatch', queue, { Entries: [...entries] }),
+      }),
+    );
+  }
+
+  #senderOf(name: string, door: Door): Sender {
+    let sender = this.#senders.get(name);
+    if (sender === undefined) this.#senders.set(name, (sender = new Sender(door)));
     return sender;
   }
 }

@@ -12,9 +12,11 @@ export const MOST_DELAY = 900;
 
 /** Kept free in a message for Waybill's own headers and the user's. */
 const forHeaders = 16_384;
-const largest = MOST_BYTES - forHeaders;
 /** SQS counts in whole seconds and moves what is due within about one more. */
 const lateness = 2_000;
+
+/** What SNS takes in one message, and in one request: its default. Counted alike. */
+export const MOST_SNS_BYTES = 262_144;
 
 /** The manifest: that of standard queues, or that of FIFO queues. */
 export function supportsOf({
@@ -23,7 +25,12 @@ export function supportsOf({
   groupRefresh,
   pollWait,
   lease,
-}: Pick<Settings, 'fifo' | 'name' | 'groupRefresh' | 'pollWait' | 'lease'>): Supports {
+  fanout,
+}: Pick<Settings, 'fifo' | 'name' | 'groupRefresh' | 'pollWait' | 'lease' | 'fanout'>): Supports {
+  const direct = fanout === 'direct';
+  const bytes = direct ? MOST_BYTES : MOST_SNS_BYTES;
+  const largest = bytes - forHeaders;
+  const delays = direct && !fifo;
   const onFifo = fifo ? 'native' : 'refused';
   const onStandard = fifo ? 'refused' : 'native';
   return freezeSupports({
@@ -31,17 +38,24 @@ export function supportsOf({
     adapter: name,
     publish: {
       durability: 'replicated',
-      batch: { messages: 10, bytes: MOST_BYTES },
+      batch: { messages: 10, bytes },
       inFlight: 16,
       // Bytes that are no text go as base64.
       size: { text: largest, binary: (largest / 4) * 3 },
       headers: { count: 1_000, bytes: 8_192 },
-      delay: { by: onStandard, max: fifo ? 0 : MOST_DELAY * 1_000, granularity: 1_000, lateness, ordered: false },
+      // SNS delays nothing.
+      delay: {
+        by: delays ? 'native' : 'refused',
+        max: delays ? MOST_DELAY * 1_000 : 0,
+        granularity: 1_000,
+        lateness,
+        ordered: false,
+      },
       dedup: { by: onFifo, window: fifo ? 300_000 : 0 },
       unrouted: 'rejected',
     },
     deliver: {
-      fanout: { by: 'emulated', window: groupRefresh },
+      fanout: direct ? { by: 'emulated', window: groupRefresh } : { by: 'native', window: 0 },
       // The default lease, in whole seconds, and a poll.
       redelivery: { by: 'native', bound: lease + 2_000 },
       atMostOnce: { by: onFifo },

@@ -78,7 +78,7 @@ export class Topology {
 
   async provision({ topology, destination, groups }: ProvisionSpec, signal: AbortSignal): Promise<void> {
     const { kind, topic, address } = destination;
-    if (address !== null)
+    if (address !== null && this.#settings.fanout === 'direct')
       throw new WaybillError(
         'invalid',
         `sqs: topic '${topic}' has the address '${address}', but a topic is no queue; give each group's queue in subscriptions['topic/group'].address`,
@@ -95,6 +95,7 @@ export class Topology {
     }
     if (topology === 'none') return;
     const ages = await Promise.all(queues.map((queue) => this.#stand(queue, topology === 'create')));
+    if (this.#settings.fanout === 'sns' && kind === 'topic') return; // SNS knows new groups at once
     if (topology === 'verify' && kind === 'topic' && (await this.targets(destination)).length === 0)
       throw new WaybillError('not-found', `sqs: topic '${topic}' has no group, so nothing would hold its messages`);
     // Publishers may know an older list of groups. Until it is too old for them, a new group is not said to be there (D1).
@@ -102,6 +103,11 @@ export class Topology {
     const fresh = Math.min(FRESH, groupRefresh);
     const wait = (kind === 'topic' ? groupRefresh : 0) + fresh - Math.min(...ages, Infinity);
     if (wait > 0) await sleep(wait, undefined, { signal });
+  }
+
+  /** Whether a `provision` has named a group of this topic. */
+  isDeclared(topic: string): boolean {
+    return (this.#declared.get(topic)?.size ?? 0) > 0;
   }
 
   /** The queues to which a message goes. @throws what SQS says where it won't tell a topic's groups */

@@ -46,7 +46,7 @@ export interface SqsOptions {
   readonly groupRefresh?: Duration;
   /**
    * The longest poll of an idle subscription, and so of its close. Whole seconds up to 20 s; default 20 s. 0 asks without
-   * waiting, five times a second and oftener: for emulators that wait badly, since SQS is paid for by the call.
+   * waiting, twice a second and oftener: for emulators that wait badly, since SQS is paid for by the call.
    */
   readonly pollWait?: Duration;
   /** The lease of subscriptions that name none. 2 s to 12 h; default 30 s. */

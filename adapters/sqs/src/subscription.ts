@@ -27,9 +27,9 @@ const IDLE = 60_000;
 const MOST_POLLS = 8;
 /** So many polls may fail in a row for a reason that passes: to end the subscription would cost the leases it holds. */
 const MOST_FAILURES = 8;
-/** Pauses between receives that neither wait nor find anything. */
+/** Pauses between receives that neither wait nor find anything, the longer the longer nothing came. */
 const PACE_MIN = 20;
-const PACE_MAX = 200;
+const PACE_MAX = 400;
 const RETRY_MIN = 100;
 const RETRY_MAX = 5_000;
 /** Messages whose give-backs are remembered. */
@@ -77,6 +77,7 @@ export class SqsSubscription implements AdapterSubscription {
   /** Polls that may be under way at once: more while they come back full. */
   #width = 1;
   #lastCame = performance.now();
+  #pace = PACE_MIN;
   #failures = 0;
   #retryAt = 0;
   #failure: unknown;
@@ -177,8 +178,8 @@ export class SqsSubscription implements AdapterSubscription {
     try {
       let found = await this.#ask(room, attempt?.id ?? randomUUID());
       // Where SQS is not to wait, the waiting is done here.
-      for (let pause = PACE_MIN; this.#goesOn(found, first); pause = Math.min(PACE_MAX, pause * 2)) {
-        await sleep(pause, undefined, { signal: this.#closed.signal }).catch(() => undefined);
+      for (; this.#goesOn(found, first); this.#pace = Math.min(PACE_MAX, this.#pace * 2)) {
+        await sleep(this.#pace, undefined, { signal: this.#closed.signal }).catch(() => undefined);
         if (this.#closing !== null) break;
         found = await this.#ask(room, randomUUID());
       }
@@ -231,6 +232,7 @@ export class SqsSubscription implements AdapterSubscription {
       return;
     }
     this.#lastCame = performance.now();
+    this.#pace = PACE_MIN;
     if (messages.length === asked) this.#width = Math.min(MOST_POLLS, this.#width * 2);
     const until = began + this.#visibility * 1_000 - marginOf(this.#visibility);
     for (const message of messages) {

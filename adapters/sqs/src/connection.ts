@@ -95,7 +95,7 @@ export class Connection {
     options: CallOptions = {},
   ): Promise<Calls[Name][1]> {
     const client = name === 'ReceiveMessage' ? this.#poll : this.#rest;
-    return this.#send(client as Client | null, this.#sdk?.[`${name}Command`] as Command | undefined, input, options);
+    return this.#send(client, this.#sdk?.[`${name}Command`] as Command | undefined, input, options);
   }
 
   callSns<Name extends keyof SnsCalls>(name: Name, input: SnsCalls[Name][0]): Promise<SnsCalls[Name][1]> {
@@ -155,7 +155,7 @@ export class Connection {
 
   #makeSns({ SNSClient }: typeof SnsSdk): Client {
     const { snsEndpoint: endpoint } = this.#settings;
-    return new SNSClient({ ...this.#shared(), ...(endpoint !== null && { endpoint }) }) as unknown as Client;
+    return new SNSClient({ ...this.#shared(), ...(endpoint !== null && { endpoint }) });
   }
 
   /** Without a single key that is undefined: the SDK takes some of those for a value. */

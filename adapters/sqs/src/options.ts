@@ -4,7 +4,7 @@ import { type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/
 type Credentials = NonNullable<SQSClientConfig['credentials']>;
 
 /** Of an SNS client, what is used: whoever has no such package must be able to read these types. */
-export interface ForeignClient {
+interface ForeignClient {
   send(command: never, options?: never): Promise<unknown>;
 }
 

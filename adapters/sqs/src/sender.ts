@@ -6,7 +6,7 @@ import { MOST_ENTRIES } from './supports.ts';
 /** Requests under way to one destination at once. */
 const MOST_REQUESTS = 16;
 
-export type Entry = SendMessageBatchRequestEntry;
+type Entry = SendMessageBatchRequestEntry;
 
 /** A queue, or an SNS topic. */
 export interface Door {

@@ -25,7 +25,8 @@ export function readCall({ headers }: IncomingMessage, body: string): Call {
     return { operation: String(target).split('.').at(-1) ?? '', input, onSns: false, protocol: json };
   }
   const { Action = '', Version: _, ...input } = readQuery(body);
-  return { operation: String(Action), input, onSns: true, protocol: query(String(Action)) };
+  const operation = Action as string;
+  return { operation, input, onSns: true, protocol: query(operation) };
 }
 
 const json: Protocol = {

@@ -32,7 +32,7 @@ function folded(node: Node | string): Tree {
     return Object.fromEntries(
       [...map.values()].map((entry) => {
         const { key, Name, value, Value } = folded(entry) as Record<string, Tree>;
-        return [String(key ?? Name), value ?? Value ?? ''];
+        return [(key ?? Name) as string, value ?? Value ?? ''];
       }),
     );
   return Object.fromEntries([...node].map(([name, below]) => [name, folded(below)]));

@@ -201,7 +201,7 @@ function text(input: Input, name: string): string {
 }
 
 function sendOf({ Message, ...rest }: Entry): SendInput {
-  return { ...rest, MessageBody: String(Message ?? '') } as SendInput;
+  return { ...rest, MessageBody: typeof Message === 'string' ? Message : '' };
 }
 
 function viewOf({ arn, endpoint }: Subscription): Output {

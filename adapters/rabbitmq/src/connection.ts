@@ -93,7 +93,9 @@ export class Connection {
   /** Ends within seconds, whether the server answers or not. */
   async close(): Promise<void> {
     if (this.#ended) return;
-    await patiently(this.#model.close(), FAREWELL);
+    // One that breaks meanwhile never answers.
+    const broken = new Promise<void>((resolve) => this.onEnd(() => resolve()));
+    await patiently(Promise.race([this.#model.close(), broken]), FAREWELL);
     // A server that is silent would keep the socket, and with it this process, until its heartbeats are missed.
     (this.#model.connection as unknown as { stream: { destroy(): void } }).stream.destroy();
   }

@@ -1,6 +1,8 @@
+import { EventEmitter } from 'node:events';
 import { WaybillError } from '@waybill/core/adapter';
 import type { Message } from 'amqplib';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { Connection } from '../src/connection.ts';
 import { deliveryOf } from '../src/delivery.ts';
 import { heldBack, LONGEST, UNIT } from '../src/delays.ts';
 import { classify } from '../src/errors.ts';
@@ -273,6 +275,18 @@ test('a delay is never shortened, and lengthened by less than a unit', () => {
     expect(exchange).toBe(`__delay__${levels.length - 1}`);
     expect(headers[`waybill-delay-${levels.length - 1}`]).toBe('1');
   }
+});
+
+test('a goodbye does not wait for a connection that breaks meanwhile', async () => {
+  vi.useFakeTimers();
+  const silent = Object.assign(new EventEmitter(), {
+    close: () => new Promise(() => undefined),
+    connection: { stream: { destroy: () => undefined } },
+  });
+  const closing = Connection.of(silent as never).close();
+  silent.emit('close', new Error('read ECONNRESET'));
+  await closing; // no time passes here, so without the break it would wait for ever
+  vi.useRealTimers();
 });
 
 describe('errors', () => {

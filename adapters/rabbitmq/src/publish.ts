@@ -99,10 +99,11 @@ class Call {
   run(): void {
     this.#signal.addEventListener('abort', this.#give, { once: true });
     if (this.#signal.aborted) return this.#finish({ status: 'rejected', error: this.#signal.reason as unknown });
-    const lastOfKey = new Map<string, number>();
-    for (const [index, { key }] of this.#messages.entries()) {
-      const before = this.#destination.ordered && key !== null ? lastOfKey.get(key) : undefined;
-      if (this.#destination.ordered && key !== null) lastOfKey.set(key, index);
+    const lastOfKey = this.#destination.ordered ? new Map<string, number>() : null;
+    for (let index = 0; index < this.#messages.length; index++) {
+      const key = this.#messages[index]?.key ?? null;
+      const before = key === null ? undefined : lastOfKey?.get(key);
+      if (key !== null) lastOfKey?.set(key, index);
       if (before === undefined) this.#send(index);
       else this.#next.set(before, index);
     }

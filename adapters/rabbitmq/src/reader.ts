@@ -3,7 +3,7 @@ import type { Source } from './delivery.ts';
 import { Tap, type TapDelivery, type TapOptions } from './tap.ts';
 
 /** What a queue that is read a message at a time gets to show the next one. */
-const GLANCE = 1_000;
+const GLANCE = 250;
 
 export interface PartitionSource extends Source {
   /** How strongly this consumer is drawn to the partition, from servers that heed it on; else null. */

@@ -155,10 +155,9 @@ export class Tap {
     if (!this.#alive) return;
     this.#end();
     if (this.#burst > BURST) await sleep(Math.max(0, this.#sentAt + CALM - performance.now()));
-    await patiently(
-      this.#channel.close().catch(() => undefined),
-      FAREWELL,
-    );
+    // One whose connection breaks meanwhile never answers.
+    const broken = new Promise<void>((resolve) => this.#channel.once('close', resolve));
+    await patiently(Promise.race([this.#channel.close().catch(() => undefined), broken]), FAREWELL);
   }
 
   #came(message: ConsumeMessage | GetMessage): TapDelivery {

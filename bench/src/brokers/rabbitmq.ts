@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { describeNotRun, isNotRun, startBroker } from '@waybill/testbed';
-import { type ChannelModel, connect } from 'amqplib';
+import { type ChannelModel, type ConfirmChannel, connect } from 'amqplib';
 import type { BenchBroker, BenchClient, Source } from '../bench-client.ts';
 import type { Order } from '../payloads.ts';
 
@@ -22,6 +22,7 @@ export const rabbitmq: BenchBroker = {
 function rawRabbitmq(connection: ChannelModel, style: 'best' | 'naive'): BenchClient {
   const { window, prefetch, ackEvery } =
     style === 'best' ? { window: 1_000, prefetch: 1_000, ackEvery: 100 } : { window: 1, prefetch: 1, ackEvery: 1 };
+  let publishing: Promise<ConfirmChannel> | null = null;
   return {
     create: async (topic) => {
       const channel = await connection.createChannel();
@@ -31,7 +32,7 @@ function rawRabbitmq(connection: ChannelModel, style: 'best' | 'naive'): BenchCl
       await channel.close();
     },
     publish: async (topic, source) => {
-      const channel = await connection.createConfirmChannel();
+      const channel = await (publishing ??= connection.createConfirmChannel());
       const send = (order: Order): Promise<void> =>
         new Promise((resolve, reject) => {
           const properties = {
@@ -45,7 +46,6 @@ function rawRabbitmq(connection: ChannelModel, style: 'best' | 'naive'): BenchCl
           );
         });
       await Promise.all(Array.from({ length: Math.max(1, window / 100) }, () => publisher(source, window, send)));
-      await channel.close();
     },
     consume: async (topic, handle) => {
       const channel = await connection.createChannel();

@@ -21,6 +21,24 @@ export interface OutgoingRecord {
   readonly headers: Readonly<Record<string, string | Buffer>>;
 }
 
+/** A transactional producer, as it proves that it is the latest of its name. */
+export interface ProducerIdentity {
+  readonly transactionalId: string;
+  readonly producerId: string;
+  readonly producerEpoch: number;
+}
+
+/** A request as kafkajs' connections take it: what comes behind the header, and how to read the answer. */
+interface ForeignRequest<T> {
+  readonly request: {
+    readonly apiName: string;
+    readonly apiKey: number;
+    readonly apiVersion: number;
+    encode(): Promise<{ readonly buf: Buffer; readonly buffer: Buffer }>;
+  };
+  readonly response: { decode(raw: Buffer): Promise<T>; parse(answer: T): Promise<T> };
+}
+
 interface GroupDescription {
   readonly state: string;
   readonly members: readonly { readonly memberId: string; readonly clientId: string; readonly clientHost: string }[];
@@ -40,15 +58,24 @@ interface ConfigEntry {
 export interface Node extends Pick<Broker, 'isConnected'> {
   readonly nodeId: string | number;
   readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>> | null;
-  produce(request: {
-    readonly acks: -1;
-    readonly timeout: number;
-    readonly compression: 0 | 1;
-    readonly topicData: readonly {
-      readonly topic: string;
-      readonly partitions: readonly { readonly partition: number; readonly messages: readonly OutgoingRecord[] }[];
-    }[];
-  }): Promise<{
+  /** Sends a request that kafkajs does not have. */
+  readonly connectionPool: { send<T>(request: ForeignRequest<T>): Promise<T> };
+  produce(
+    request: {
+      readonly acks: -1;
+      readonly timeout: number;
+      readonly compression: 0 | 1;
+      readonly topicData: readonly {
+        readonly topic: string;
+        readonly partitions: readonly {
+          readonly partition: number;
+          /** Of an idempotent producer. */
+          readonly firstSequence?: number;
+          readonly messages: readonly OutgoingRecord[];
+        }[];
+      }[];
+    } & Partial<ProducerIdentity>,
+  ): Promise<{
     readonly topics: readonly {
       readonly partitions: readonly { readonly partition: number; readonly baseOffset: string }[];
     }[];
@@ -88,7 +115,8 @@ export interface Node extends Pick<Broker, 'isConnected'> {
   }): Promise<{ readonly responses: readonly Commit[] }>;
   findGroupCoordinator(request: {
     readonly groupId: string;
-    readonly coordinatorType: 0;
+    /** Of a group, or of a transactional id. */
+    readonly coordinatorType: 0 | 1;
   }): Promise<{ readonly coordinator: { readonly nodeId: number } }>;
   joinGroup(request: {
     readonly groupId: string;
@@ -113,6 +141,17 @@ export interface Node extends Pick<Broker, 'isConnected'> {
     readonly groupGenerationId: number;
     readonly memberId: string;
   }): Promise<unknown>;
+  initProducerId(request: { readonly transactionalId: string; readonly transactionTimeout: number }): Promise<{
+    readonly producerId: string;
+    readonly producerEpoch: number;
+  }>;
+  addPartitionsToTxn(
+    request: ProducerIdentity & {
+      readonly topics: readonly { readonly topic: string; readonly partitions: readonly number[] }[];
+    },
+  ): Promise<unknown>;
+  addOffsetsToTxn(request: ProducerIdentity & { readonly groupId: string }): Promise<unknown>;
+  endTxn(request: ProducerIdentity & { readonly transactionResult: boolean }): Promise<unknown>;
   leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
   offsetCommit(request: {
     readonly groupId: string;
@@ -167,6 +206,10 @@ const ofNode = [
   'joinGroup',
   'syncGroup',
   'heartbeat',
+  'initProducerId',
+  'addPartitionsToTxn',
+  'addOffsetsToTxn',
+  'endTxn',
   'leaveGroup',
   'offsetCommit',
   'offsetFetch',

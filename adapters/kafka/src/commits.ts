@@ -46,7 +46,7 @@ export class Commits {
   }
 }
 
-function byTopic(offsets: ReadonlyMap<Stream, bigint>): OffsetCommit[] {
+export function byTopic(offsets: Iterable<readonly [Stream, bigint]>): OffsetCommit[] {
   const topics = new Map<string, { partition: number; offset: string }[]>();
   for (const [{ topic, partition }, offset] of offsets) {
     const list = topics.get(topic) ?? [];

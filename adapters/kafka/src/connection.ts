@@ -203,10 +203,10 @@ export class Connection {
     throw failure;
   }
 
-  /** The broker that coordinates a group. */
-  async coordinator(groupId: string): Promise<Node> {
+  /** The broker that coordinates a group, or the transactions of an id. */
+  async coordinator(groupId: string, of: 'group' | 'transactions' = 'group'): Promise<Node> {
     const node = await this.anyNode();
-    const { coordinator } = await node.findGroupCoordinator({ groupId, coordinatorType: 0 });
+    const { coordinator } = await node.findGroupCoordinator({ groupId, coordinatorType: of === 'group' ? 0 : 1 });
     return this.node(coordinator.nodeId);
   }
 

@@ -12,6 +12,11 @@ const types: readonly (readonly [RegExp, ErrorCode])[] = [
     'unavailable',
   ],
   [/^(?:ILLEGAL_GENERATION|UNKNOWN_MEMBER_ID|REBALANCE_IN_PROGRESS|(?:INVALID|FENCED)_PRODUCER_EPOCH)$/, 'unavailable'],
+  // Of a producer whose time is over: the next life has another.
+  [
+    /^(?:INVALID_TXN_STATE|INVALID_PRODUCER_ID_MAPPING|UNKNOWN_PRODUCER_ID|OUT_OF_ORDER_SEQUENCE_NUMBER)$/,
+    'unavailable',
+  ],
   [/^(?:UNSUPPORTED_\w+|KAFKAJS_UNSUPPORTED\w*)$/, 'unsupported'],
   [/^(?:INVALID_\w+|POLICY_VIOLATION|INCONSISTENT_GROUP_PROTOCOL|TOPIC_ALREADY_EXISTS|NON_EMPTY_GROUP)$/, 'invalid'],
 ];
@@ -62,4 +67,12 @@ export function classify(error: unknown): ErrorCode {
     if (/not connected|producer is disconnect/i.test(at.message)) return 'disconnected';
   }
   return 'unclassified';
+}
+
+/** A topic has another number of partitions than the configuration says (O7). */
+export function otherCount(name: string, found: number, wanted: number): WaybillError {
+  return new WaybillError(
+    'invalid',
+    `kafka: '${name}' has ${found} partitions, and ${wanted} are configured; a key would have two homes`,
+  );
 }

@@ -1,7 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Destination, type StartPosition, WaybillError } from '@waybill/core/adapter';
 import type { Connection } from './connection.ts';
 import { typeOf } from './errors.ts';
+import { fetchStableOffsets } from './flexible.ts';
 import { isSilent, type Offsets, startOffsets } from './positions.ts';
+
+/** Between two looks at offsets that a transaction may still change. */
+const UNDECIDED = 50;
 
 /** The topic's name at the broker. */
 export const topicOf = ({ address, name }: Pick<Destination, 'address' | 'name'>): string => address ?? name;
@@ -22,6 +27,30 @@ export async function committedOffsets(connection: Connection, groupId: string, 
   );
   const found = responses.flatMap((one) => one.partitions).map((one) => [one.partition, BigInt(one.offset)] as const);
   return new Map(found.filter(([, offset]) => offset >= 0n));
+}
+
+/**
+ * The same, once every transaction that would change it is decided: one that a killed member has left open is aborted by
+ * the broker when its time is over. Waits for that as long as `wanted`.
+ */
+export async function stableOffsets(
+  connection: Connection,
+  groupId: string,
+  topic: string,
+  wanted: () => boolean,
+): Promise<Offsets> {
+  const partitions = (await connection.leaders(topic)).map(({ partition }) => partition);
+  for (;;) {
+    try {
+      const found = await connection.askCoordinator(groupId, (node) =>
+        fetchStableOffsets(node, groupId, topic, partitions),
+      );
+      return new Map([...found].filter(([, offset]) => offset >= 0n));
+    } catch (error) {
+      if (typeOf(error) !== 'UNSTABLE_OFFSET_COMMIT' || !wanted()) throw error;
+      await sleep(UNDECIDED);
+    }
+  }
 }
 
 /** Commits for a group that nobody is in. @throws the client's UNKNOWN_MEMBER_ID when somebody is */

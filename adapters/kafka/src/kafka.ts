@@ -16,7 +16,7 @@ import {
   WaybillError,
 } from '@waybill/core/adapter';
 import { Connection } from './connection.ts';
-import { classify } from './errors.ts';
+import { classify, otherCount } from './errors.ts';
 import { inspect } from './facts.ts';
 import { groupIdOf, placeGroup, resetGroup, topicOf } from './groups.ts';
 import { IdempotentRequests } from './idempotent.ts';
@@ -24,7 +24,7 @@ import { browseTopic, lagOf, oldestOf } from './inspection.ts';
 import type { Settings } from './options.ts';
 import { type Produce, Requests, type Route, send } from './publish.ts';
 import { KafkaReplay } from './replay.ts';
-import { KafkaSubscription, otherCount } from './subscription.ts';
+import { KafkaSubscription } from './subscription.ts';
 import { supportsOf } from './supports.ts';
 import { checkCount, provision } from './topology.ts';
 

@@ -4,6 +4,7 @@ import { decodeAssignment, decodeMember, distribute, encodeAssignment, encodeMem
 import type { Node } from './client.ts';
 import type { Connection } from './connection.ts';
 import { classify, typeOf } from './errors.ts';
+import type { Identity } from './flexible.ts';
 
 /** Between tries while the coordinator is away or not ready. */
 const PAUSE = 100;
@@ -81,7 +82,10 @@ export class Membership {
    * Commits what `gather` names, asked again before each try; absolute offsets under one generation may be repeated.
    * Resolves false when this member is no longer in the group.
    */
-  async commit(gather: () => readonly OffsetCommit[]): Promise<boolean> {
+  async commit(
+    gather: () => readonly OffsetCommit[],
+    send: (node: Node, identity: Identity, topics: readonly OffsetCommit[]) => Promise<unknown> = plainly,
+  ): Promise<boolean> {
     for (;;) {
       if (this.#joining) await new Promise<void>((resolve) => this.#settled.push(resolve));
       if (this.#ended) return false;
@@ -90,8 +94,7 @@ export class Membership {
       const { generation, memberId } = { generation: this.#generation, memberId: this.#memberId };
       try {
         const node = await this.#coordinator();
-        const { groupId } = this.#options;
-        await node.offsetCommit({ groupId, groupGenerationId: generation, memberId, topics });
+        await send(node, { groupId: this.#options.groupId, groupGenerationId: generation, memberId }, topics);
         return true;
       } catch (error) {
         if (isThrownOut(error)) {
@@ -261,6 +264,9 @@ export class Membership {
     for (const resolve of this.#settled.splice(0)) resolve();
   }
 }
+
+const plainly = (node: Node, identity: Identity, topics: readonly OffsetCommit[]): Promise<unknown> =>
+  node.offsetCommit({ ...identity, topics });
 
 function isThrownOut(error: unknown): boolean {
   return ['UNKNOWN_MEMBER_ID', 'ILLEGAL_GENERATION', 'FENCED_INSTANCE_ID'].includes(typeOf(error));

@@ -9,7 +9,7 @@ import { recordOf } from './record.ts';
 const RECORD = 40;
 const HEADER = 10;
 /** The broker waits for its replicas so much less than we wait for the broker. */
-const MARGIN = 0.8;
+export const MARGIN = 0.8;
 
 /** Messages of one partition that go as one record batch: the broker stores all of them or none. */
 export interface Batch {
@@ -82,7 +82,13 @@ function mayFollow(messages: readonly OutgoingMessage[], outcomes: readonly Send
   return true;
 }
 
-function batchesOf(messages: readonly OutgoingMessage[], count: number, maxBytes: number, route: Route): Batch[] {
+/** Record batches of a topic's messages, those of a partition in their order. */
+export function batchesOf(
+  messages: readonly OutgoingMessage[],
+  count: number,
+  maxBytes: number,
+  route: Route,
+): Batch[] {
   const open = new Map<number, Batch & { bytes: number }>();
   const all: Batch[] = [];
   const now = Date.now();

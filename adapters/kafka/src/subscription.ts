@@ -1,15 +1,24 @@
-import type { AdapterSubscription, Delivery, Receipt, StartPosition, SubscriptionSpec } from '@waybill/core/adapter';
+import type {
+  AdapterSubscription,
+  Delivery,
+  Output,
+  Receipt,
+  StartPosition,
+  SubscriptionSpec,
+} from '@waybill/core/adapter';
 import { WaybillError } from '@waybill/core/adapter';
 import { Arrivals } from './arrivals.ts';
-import { Commits } from './commits.ts';
+import { byTopic, Commits } from './commits.ts';
 import type { Connection } from './connection.ts';
 import type { OffsetReceipt } from './delivery.ts';
+import { otherCount } from './errors.ts';
 import { Fetcher } from './fetcher.ts';
-import { committedOffsets, topicOf } from './groups.ts';
+import { committedOffsets, stableOffsets, topicOf } from './groups.ts';
 import { Membership } from './membership.ts';
 import type { Settings } from './options.ts';
 import { offsetsOf, startOffsets } from './positions.ts';
 import { Stream } from './stream.ts';
+import { Transactions } from './transactions.ts';
 
 export interface SubscriptionOptions {
   /** Of this subscription alone. */
@@ -33,6 +42,8 @@ export class KafkaSubscription implements AdapterSubscription {
   readonly #fetcher: Fetcher;
   readonly #commits: Commits;
   readonly #arrivals = new Arrivals();
+  readonly #transactions: Transactions | null;
+  declare readonly transact?: NonNullable<AdapterSubscription['transact']>;
   /** What this member has, or is about to have, or has not let go of: the streams of each partition. */
   readonly #held = new Map<number, { state: 'starting' | 'reading' | 'leaving'; readonly streams: Stream[] }>();
   #assigned: ReadonlySet<number> = new Set();
@@ -70,6 +81,10 @@ export class KafkaSubscription implements AdapterSubscription {
       onFailure: (error) => this.#fail(error),
     });
     this.#commits = new Commits(this.#membership, () => [...this.#held.values()].flatMap(({ streams }) => streams));
+    this.#transactions = spec.transactional
+      ? new Transactions({ connection, settings, groupId, consumer: spec.consumer, timeout: Math.round(spec.lease) })
+      : null;
+    if (spec.transactional) this.transact = (outputs, receipts) => this.#transact(outputs, receipts);
   }
 
   get closed(): boolean {
@@ -80,6 +95,7 @@ export class KafkaSubscription implements AdapterSubscription {
   async open(): Promise<this> {
     try {
       this.#most = Math.max(...(await this.#counts()).values());
+      await this.#transactions?.begin();
       await this.#membership.start();
       await this.#starting;
     } catch (error) {
@@ -107,6 +123,29 @@ export class KafkaSubscription implements AdapterSubscription {
     await this.#commits.flush();
     this.#fetcher.wake();
     return all.map(({ stream }) => (stream.owned ? 'ok' : 'lost'));
+  }
+
+  /** Offsets of another generation are refused, and with them the whole transaction. */
+  async #transact(outputs: readonly Output[], receipts: readonly Receipt[]): Promise<readonly ('ok' | 'lost')[]> {
+    const all = receipts as readonly OffsetReceipt[];
+    const owned = (): boolean => all.every(({ stream }) => stream.owned);
+    const offsets = all.map(({ stream, next }) => [stream, next] as const);
+    // Not in the middle of a join: the transaction would wait for its end, and readers of the results with it.
+    await this.#membership.commit(() => []);
+    const done = await this.#transactions?.run(outputs, (send) =>
+      this.#membership.commit(() => (owned() ? byTopic(offsets) : []), send),
+    );
+    if (done !== true) {
+      if (owned())
+        throw new WaybillError('unavailable', `kafka: group '${this.#options.groupId}' has changed meanwhile`);
+      return all.map(({ stream }) => (stream.owned ? 'ok' : 'lost'));
+    }
+    for (const receipt of all) {
+      receipt.stream.settle(receipt);
+      receipt.stream.committed = receipt.next;
+    }
+    this.#fetcher.wake();
+    return all.map(() => 'ok');
   }
 
   /** Of the topic, in the partitions that this consumer has. The group's inbox goes on. */
@@ -170,7 +209,11 @@ export class KafkaSubscription implements AdapterSubscription {
     const streams: Stream[] = [];
     for (const topic of this.#topics) {
       const origin = topic === this.#topic ? 'topic' : 'inbox';
-      const committed = await committedOffsets(connection, groupId, topic);
+      const wanted = (): boolean =>
+        !this.closed && mine.some(([partition, held]) => this.#held.get(partition) === held);
+      const committed = spec.transactional
+        ? await stableOffsets(connection, groupId, topic, wanted)
+        : await committedOffsets(connection, groupId, topic);
       // The group was placed before: what has no place is an inbox that is new, or a partition that the topic was given since.
       const isNew = partitions.some((partition) => !committed.has(partition));
       const first = isNew ? await startOffsets(connection, topic, 'held') : committed;
@@ -294,11 +337,4 @@ export class KafkaSubscription implements AdapterSubscription {
       if (WaybillError.is(error) && error.code === 'invalid') this.#fail(error);
     }
   }
-}
-
-export function otherCount(name: string, found: number, wanted: number): WaybillError {
-  return new WaybillError(
-    'invalid',
-    `kafka: '${name}' has ${found} partitions, and ${wanted} are configured; a key would have two homes`,
-  );
 }

@@ -65,7 +65,6 @@ export function supportsOf({
     browse: { by: 'native' },
     reset: { by: 'native' },
     seek: { by: 'native' },
-    // kafkajs commits a transaction's offsets without the group's generation, so a process that lost its partitions could.
-    transactions: { by: 'refused' },
+    transactions: { by: 'native' },
   });
 }

@@ -1,11 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Destination, type ProvisionSpec, WaybillError } from '@waybill/core/adapter';
 import type { Connection, Leaders } from './connection.ts';
-import { classify, typeOf } from './errors.ts';
+import { classify, otherCount, typeOf } from './errors.ts';
 import { groupIdOf, placeGroup, topicOf } from './groups.ts';
 import type { Settings } from './options.ts';
 import { offsetsOf } from './positions.ts';
-import { otherCount } from './subscription.ts';
 
 /** Between looks at a topic that is being made, and how many of them. */
 const PAUSE = 50;

@@ -6,6 +6,7 @@ import { publishing } from './publishing.ts';
 import { begin, broker, cleanUp, missing } from './server.ts';
 import { strangers } from './strangers.ts';
 import { topics } from './topics.ts';
+import { transacting } from './transacting.ts';
 
 if (broker === null && isRequired('kafka'))
   test('a Kafka broker is there, as WAYBILL_REQUIRE wants', () => {
@@ -20,4 +21,5 @@ describe.skipIf(broker === null)(broker === null ? `not-run: ${missing}` : 'kafk
   assigning();
   strangers();
   topics();
+  transacting();
 });

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { consume, gather, inboxOf, messages, never, provisioned, topic } from '@waybill/conformance/requests';
+import type { AdapterSubscription } from '@waybill/core/adapter';
 import { isNotRun, isRequired, type KafkaBroker, type KafkaStart, startBroker } from '@waybill/testbed';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type KafkaOptions, kafka } from '../src/index.ts';
@@ -73,6 +74,12 @@ describe('a broker that asks who one is, and what one may do', () => {
     const from = await consume(on, orders);
     expect((await gather(from, 1)).length).toBeLessThanOrEqual(1);
     await from.close();
+    const transactional = (): Promise<AdapterSubscription> => consume(on, orders, { transactional: true });
+    await denied(transactional());
+    await broker.allow('worker', { resource: 'transaction', name: `${orders.name}__g__*`, operation: 'write' });
+    const allowed = async (): Promise<unknown> =>
+      (await transactional().catch(() => null))?.close().then(() => 'closed');
+    await expect.poll(allowed, { timeout: 10_000 }).toBe('closed');
     await on.close();
     await owner.close();
   });

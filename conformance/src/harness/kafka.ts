@@ -16,8 +16,12 @@ export interface KafkaHarnessOptions {
   readonly adapter?: Readonly<Record<string, unknown>>;
 }
 
-/** Retention is looked after every few minutes; a case about it must not wait for that. */
-const settings = { 'log.retention.check.interval.ms': '300', 'log.initial.task.delay.ms': '300' };
+/** Retention is looked after every few minutes, transactions that nobody ends every ten seconds: too long for a case. */
+const settings = {
+  'log.retention.check.interval.ms': '300',
+  'log.initial.task.delay.ms': '300',
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': '500',
+};
 
 /**
  * Kafka, from the testbed: private, with every fault, or at WAYBILL_KAFKA_URL, with none.

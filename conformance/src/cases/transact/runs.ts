@@ -30,8 +30,10 @@ export const transactRuns: readonly ConformanceCase[] = [
       await reader.exactly(bus, wanted, 120);
       await consumer.close();
       if (t.supports.lag.by !== 'refused') {
-        const left = await bus.lag(orders, group);
-        t.equal(left.count, 0, 'messages that are not settled');
+        const settled = async (): Promise<void> => {
+          while ((await bus.lag(orders, group)).count > 0) await t.pass(20);
+        };
+        await t.within(settled(), 'everything is settled');
       }
       t.equal(consumer.count, 120, 'handler runs');
       return t.judge(lost({ topic: orders }), guard({ topic: orders, confirmed: 120 }));

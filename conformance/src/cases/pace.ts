@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { CaseContext } from '../case-context.ts';
+import { InfrastructureError } from '../signals.ts';
 
 /**
  * How long this process was blocked since this was asked for, as an allowance for upper bounds: the suite runs other
@@ -16,7 +17,11 @@ export function shortest(t: CaseContext): number {
   return Math.max(2_000, t.supports.lease.granularity);
 }
 
-/** A process that is blocked for half a lease can't extend it: then nothing is shown, good or bad. */
-export function mustRun(t: CaseContext, lease: number, blocked: () => number): void {
-  if (blocked() > lease) t.inconclusive('this process was blocked for so long that a lease could not be extended');
+/** A process that did not run for a third of a lease can't extend it: nothing is shown, good or bad. @throws InfrastructureError */
+export function mustRun(lease: number, blocked: () => number): void {
+  const ms = blocked();
+  if (ms > lease)
+    throw new InfrastructureError(
+      `this process did not run for ${Math.round(ms / 3)} ms, so that a lease of ${lease} ms could end`,
+    );
 }

@@ -122,7 +122,7 @@ export const pauses: readonly ConformanceCase[] = [
       consumer.resume();
       await t.until(() => consumer.distinct >= 100, 'all are handled');
       await t.sentinel(bus, orders, [consumer]);
-      if (consumer.count > consumer.distinct) mustRun(t, lease, blocked);
+      if (consumer.count > consumer.distinct) mustRun(lease, blocked);
       return t.judge(attempts(), lost({ since: 'all' }), duplicated({ forbidden: once(t) }), guard({ confirmed: 100 }));
     },
   },

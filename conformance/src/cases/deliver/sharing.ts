@@ -27,7 +27,7 @@ export const sharing: readonly ConformanceCase[] = [
       if (bus !== undefined) await t.sentinel(bus, orders, consumers);
       const repeats = t.supports.settle.repeats;
       // Fifty consumers in one process: while it is blocked, a broker may take some of them for dead.
-      if (count() > total) mustRun(t, t.supports.lease.default, blocked);
+      if (count() > total) mustRun(t.supports.lease.default, blocked);
       if (repeats === 'never') t.equal(count(), total, 'handler runs of all together');
       return t.judge(
         lost(),

@@ -3,11 +3,10 @@ import type { Clock } from './clock.ts';
 import type { ResolvedConfig } from './config-types.ts';
 import type { Facts, Lag, Output, StartPosition } from './contract.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { type Duration, duration } from './duration.ts';
 import { asPublishError, encode } from './encoding.ts';
 import { type PublishError, WaybillError } from './errors.ts';
 import type { BusEventName, BusEvents, Events } from './events.ts';
-import type { Filter } from './filter.ts';
+import { GroupClaims } from './group-claims.ts';
 import { type Health, healthOf } from './health.ts';
 import { installedManifests } from './load-adapter.ts';
 import type { BatchHandler, Handler, Published } from './message.ts';
@@ -17,7 +16,8 @@ import { type Need, refusal, subscriptionNeeds, unmet } from './negotiation.ts';
 import type { BatchSubscribeOptions, PublishOptions, SubscribeOptions } from './options.ts';
 import { makeOutput } from './output.ts';
 import { type Broker, type Place, Places } from './places.ts';
-import { meaningOf, type Plan, resolvePlan } from './plan.ts';
+import { type Plan, resolvePlan } from './plan.ts';
+import { checkHeld, planReplay, type ReplayOptions } from './replay.ts';
 import { Subscription } from './subscription.ts';
 import { capability, type CapabilityPath, type Supports } from './supports.ts';
 import type { AnyTopic, Topic } from './topic.ts';
@@ -27,21 +27,6 @@ import { uuidv7 } from './uuid.ts';
 export type PublishResult =
   | ({ readonly status: 'confirmed' } & Published)
   | { readonly status: 'rejected' | 'unknown'; readonly id: string; readonly error: PublishError };
-
-export interface ReplayOptions {
-  /** Its own group, so that no other is disturbed. */
-  readonly group: string;
-  /** How far back: a time, so long ago, or a position. */
-  readonly from: Duration | Date | StartPosition;
-  /** The end is fixed when it starts. */
-  readonly to?: 'now';
-  /** Most messages per second. */
-  readonly rate?: number;
-  readonly filter?: Filter;
-  readonly concurrency?: number;
-  /** Accept that the broker no longer holds everything since `from`. */
-  readonly partial?: boolean;
-}
 
 /** What `waybill doctor` shows. */
 export interface Description {
@@ -68,7 +53,7 @@ export class Bus {
   readonly #parts: BusParts;
   readonly #places: Places;
   readonly #subscriptions = new Set<Subscription>();
-  readonly #meanings = new Map<string, { meaning: string; count: number }>();
+  readonly #groups = new GroupClaims();
   readonly #middlewares: Middleware[] = [];
   /** Tells this process's consumers from those of others. */
   readonly #instance = uuidv7().slice(-12);
@@ -163,11 +148,11 @@ export class Bus {
     if (needs.length > 0)
       throw await this.#refusal(`subscription '${plan.topic}/${plan.group}'`, distinct(needs), place.broker);
     const name = `${plan.topic}/${plan.group}`;
-    this.#claimGroup(name, plan);
+    this.#groups.claim(name, plan);
     try {
-      return await this.#consume(place, plan, handler as Handler<unknown>, null, () => this.#releaseGroup(name));
+      return await this.#consume(place, plan, handler as Handler<unknown>, null, () => this.#groups.release(name));
     } catch (error) {
-      this.#releaseGroup(name);
+      this.#groups.release(name);
       throw error;
     }
   }
@@ -184,27 +169,9 @@ export class Bus {
     this.#open('replay');
     checkHandler(handler, `replay of '${topic.name}'`);
     const place = this.#places.of(untyped(topic));
-    const { adapter } = place.broker.link;
-    const start = startOf(options.from, this.#parts.clock.now());
-    const code: SubscribeOptions = {
-      group: options.group,
-      start,
-      deadLetter: false,
-      onExhausted: 'drop',
-      retry: { mode: 'in-place' },
-      ...(options.filter === undefined ? {} : { filter: options.filter }),
-      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
-    };
-    const plan = resolvePlan(topic, code, {}, adapter.supports, place.destination.partitions ?? 1);
-    const replay: Need = {
-      path: 'deliver.replay',
-      why: `replay of '${topic.name}' reads what was settled`,
-      met: (supports) => supports.deliver.replay.by !== 'refused',
-    };
-    const needs = [...place.unmet, ...unmet([replay], adapter.supports)];
+    const { plan, start, needs, rate } = planReplay(place, options, this.#parts.clock.now());
     if (needs.length > 0) throw await this.#refusal(`replay of '${topic.name}'`, needs, place.broker);
-    if (options.partial !== true) await this.#checkHeld(place, start);
-    const rate = options.rate ?? null;
+    if (options.partial !== true) await checkHeld(place, start);
     const subscription = await this.#consume(place, plan, handler as Handler<unknown>, { rate }, () => undefined);
     await subscription.ended;
     const { handled, dropped, filtered } = subscription.counts;
@@ -233,7 +200,7 @@ export class Bus {
     const place = this.#places.of(untyped(topic));
     const { link } = place.broker;
     if (link.adapter.reset === undefined) throw await this.#refuse(place, 'reset', `reset of '${topic.name}/${group}'`);
-    if (this.#meanings.has(`${topic.name}/${group}`))
+    if (this.#groups.has(`${topic.name}/${group}`))
       throw new WaybillError(
         'invalid',
         `reset of '${topic.name}/${group}': the group runs in this process; close its subscription, or use subscription.seek`,
@@ -400,36 +367,6 @@ export class Bus {
     return subscription;
   }
 
-  #claimGroup(name: string, plan: Plan): void {
-    const meaning = meaningOf(plan);
-    const known = this.#meanings.get(name);
-    if (known === undefined) this.#meanings.set(name, { meaning, count: 1 });
-    else if (known.meaning === meaning) known.count++;
-    else
-      throw new WaybillError(
-        'invalid',
-        `subscription '${name}' stands already in this process with other options, and they would take each other's messages: ${known.meaning} and ${meaning}`,
-      );
-  }
-
-  #releaseGroup(name: string): void {
-    const known = this.#meanings.get(name);
-    if (known !== undefined && --known.count === 0) this.#meanings.delete(name);
-  }
-
-  async #checkHeld(place: Place, start: StartPosition): Promise<void> {
-    const { link } = place.broker;
-    if (typeof start === 'string' || !('time' in start) || link.adapter.oldest === undefined) return;
-    const oldest = await link.adapter.oldest(place.destination).catch((error: unknown) => {
-      throw link.wrap(error, `replay of '${place.topic.name}'`);
-    });
-    if (oldest === null || oldest <= start.time) return;
-    throw new WaybillError(
-      'invalid',
-      `replay of '${place.topic.name}' from ${new Date(start.time).toISOString()}: everything is held only since ${new Date(oldest).toISOString()}; start there, or accept less with partial: true`,
-    );
-  }
-
   #refuse(place: Place, path: CapabilityPath, why: string): Promise<WaybillError> {
     const met = (supports: Supports): boolean => capability(supports, path).by !== 'refused';
     return this.#refusal(why, [{ path, why, met }], place.broker);
@@ -472,11 +409,4 @@ function distinct(needs: readonly Need[]): Need[] {
 function checkHandler(handler: unknown, where: string): void {
   if (typeof handler !== 'function')
     throw new WaybillError('invalid', `${where}: the handler is ${typeof handler}; allowed: a function`);
-}
-
-function startOf(from: ReplayOptions['from'], now: number): StartPosition {
-  if (from instanceof Date) return { time: from.getTime() };
-  if (typeof from === 'number' || (typeof from === 'string' && /^\d/.test(from)))
-    return { time: now - duration(from as Duration, 'from') };
-  return from as StartPosition;
 }

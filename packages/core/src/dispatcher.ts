@@ -1,13 +1,9 @@
 import { Claims } from './claims.ts';
-import type { Clock } from './clock.ts';
-import type { Copies } from './copies.ts';
+import { type DispatchCounts, noCounts } from './dispatch-counts.ts';
 import { WaybillError } from './errors.ts';
-import type { Events } from './events.ts';
+import { Failures, type FailuresOptions } from './failures.ts';
 import { Gate, type Verdict } from './gate.ts';
 import type { Held, HeldState } from './held.ts';
-import type { Plan } from './plan.ts';
-import { decide, shown } from './retry.ts';
-import type { Supports } from './supports.ts';
 import { TimerHeap } from './timer-heap.ts';
 import type { Topic } from './topic.ts';
 import { Turns } from './turns.ts';
@@ -19,30 +15,10 @@ export interface Executor {
   flush(): void;
 }
 
-export interface DispatcherOptions {
-  readonly plan: Plan;
+export interface DispatcherOptions extends FailuresOptions {
   readonly topic: Topic<unknown, unknown>;
-  readonly supports: Supports;
-  readonly clock: Clock;
-  readonly events: Events;
-  readonly random: () => number;
-  readonly copies: Copies;
-  readonly replay: boolean;
   /** Credit or running handlers have changed. */
   readonly onChange: () => void;
-  /** `onExhausted: 'stop'` has come true. */
-  readonly onStop: () => void;
-}
-
-/** Counts since the start, shown by `health`. */
-export interface DispatchCounts {
-  handled: number;
-  failed: number;
-  filtered: number;
-  expired: number;
-  deadLettered: number;
-  dropped: number;
-  forged: number;
 }
 
 /**
@@ -50,24 +26,17 @@ export interface DispatchCounts {
  * the key held, requeue, dead letter before ack (R6). It holds no connection: deliveries know their attachment.
  */
 export class Dispatcher {
-  readonly counts: DispatchCounts = {
-    handled: 0,
-    failed: 0,
-    filtered: 0,
-    expired: 0,
-    deadLettered: 0,
-    dropped: 0,
-    forged: 0,
-  };
+  readonly counts: DispatchCounts = noCounts();
   readonly #options: DispatcherOptions;
   readonly #gate: Gate;
   readonly #claims: Claims | null;
   readonly #timers: TimerHeap<() => void>;
   readonly #turns: Turns;
+  readonly #failures: Failures;
   #executor!: Executor;
   #slots: number;
   #running = 0;
-  #copying = 0;
+  #marking = 0;
   #pumping = false;
   #halted = false;
 
@@ -79,6 +48,12 @@ export class Dispatcher {
     const report = (error: WaybillError): void =>
       events.emit('error', { where: `subscription '${plan.topic}/${plan.group}'`, error });
     this.#claims = plan.idempotent === null || replay ? null : new Claims(plan, report);
+    this.#failures = new Failures(options, this.counts, this.#turns, {
+      park: (held, delay) => this.#park(held, delay),
+      settle: (held) => this.#settle(held),
+      halt: () => this.halt(),
+      pump: () => this.pump(),
+    });
     this.#slots = plan.concurrency * (plan.batch?.size ?? 1);
     this.#timers = new TimerHeap(clock, (due) => {
       for (const callback of due) callback();
@@ -97,7 +72,7 @@ export class Dispatcher {
 
   /** Handlers and copies under way: what a drain waits for. */
   get busy(): number {
-    return this.#running + this.#copying;
+    return this.#running + this.#marking + this.#failures.copying;
   }
 
   get ready(): number {
@@ -266,8 +241,8 @@ export class Dispatcher {
     }
     this.#exit(held);
     if (verdict.kind === 'park') this.#park(held, verdict.delay);
-    else if (verdict.kind === 'give-up') this.#giveUp(held, verdict.error, verdict.code);
-    else if (verdict.kind === 'expired') this.#expired(held, verdict.error);
+    else if (verdict.kind === 'give-up') this.#failures.giveUp(held, verdict.error, verdict.code);
+    else if (verdict.kind === 'expired') this.#failures.expired(held, verdict.error);
     else {
       this.counts.filtered++;
       this.#settle(held);
@@ -338,9 +313,9 @@ export class Dispatcher {
 
   #marked(held: Held, claims: Claims): void {
     held.state = 'copying';
-    this.#copying++;
+    this.#marking++;
     void claims.done(held).then(() => {
-      this.#copying--;
+      this.#marking--;
       this.#settle(held);
       this.pump();
     });
@@ -352,101 +327,8 @@ export class Dispatcher {
   }
 
   #failed(held: Held, error: unknown): void {
-    const { plan, supports, clock, random, events } = this.#options;
-    if (this.#claims !== null && !plan.atMostOnce) void this.#claims.release(held);
-    if (held.lost) {
-      this.#turns.release(held);
-      return;
-    }
-    this.counts.failed++;
-    held.timeoutError = null;
-    held.outputs = null; // of a run that failed nothing goes out (T2)
-    held.controller = null;
-    held.lastFailure = clock.now();
-    if (held.firstFailure === 0) held.firstFailure = held.lastFailure;
-    if (plan.atMostOnce) {
-      this.#drop(held, 'failed');
-      return;
-    }
-    const decision = decide(error, held.attempt, plan, supports, this.#leaseLeft(held), random);
-    if (decision.kind === 'give-up') {
-      this.#giveUp(held, shown(error), decision.code);
-      return;
-    }
-    if (events.has('retry')) {
-      const { id, key } = held.delivery;
-      events.emit('retry', {
-        ...this.#names(),
-        id,
-        key,
-        attempt: held.attempt,
-        delay: decision.delay,
-        error: shown(error),
-      });
-    }
-    held.attempt++;
-    if (decision.kind === 'in-place') this.#park(held, decision.delay);
-    else if (canStoreAttempt(supports, decision.delay))
-      this.#copy(held, (ended) => void held.attachment.nackFailed(held, decision.delay, ended));
-    else this.#copy(held, (ended) => this.#options.copies.requeue(held, decision.delay, ended));
-  }
-
-  /** How long the broker would let us hold it from now on; null without a limit. */
-  #leaseLeft(held: Held): number | null {
-    const { lease } = this.#options.supports;
-    if (held.attachment.subscription.extend === undefined && held.leaseUntil !== null)
-      return Math.max(0, held.leaseUntil - this.#options.clock.monotonic());
-    return lease.max;
-  }
-
-  #expired(held: Held, error: WaybillError): void {
-    this.counts.expired++;
-    const { plan, events, replay } = this.#options;
-    if (events.has('expired')) events.emit('expired', { ...this.#names(), id: held.delivery.id });
-    if (plan.onExpired === 'dead-letter' && plan.deadLetter !== false && !replay) this.#giveUp(held, error, 'expired');
-    else this.#settle(held);
-  }
-
-  /** Dead letter, confirmed, then ack (R6); or what the subscription chose instead. */
-  #giveUp(held: Held, error: WaybillError, code: string): void {
-    const { plan, events, copies, replay, onStop } = this.#options;
-    if (held.lost) this.#turns.release(held);
-    else if (plan.deadLetter !== false && !replay)
-      this.#copy(
-        held,
-        (ended) => copies.deadLetter(held, error, code, ended),
-        () => {
-          this.counts.deadLettered++;
-          const { id, key } = held.delivery;
-          events.emit('dead-lettered', { ...this.#names(), id, key, attempts: held.attempt, code, error });
-        },
-      );
-    else if (plan.onExhausted === 'stop' && !replay) {
-      this.#halted = true;
-      held.attempt++; // this run has failed, too: that counts wherever it runs next
-      this.#turns.makeReady(held);
-      events.emit('stopped', { ...this.#names(), id: held.delivery.id, error });
-      onStop();
-    } else this.#drop(held, 'exhausted');
-  }
-
-  #drop(held: Held, reason: 'exhausted' | 'failed'): void {
-    this.counts.dropped++;
-    this.#options.events.emit('dropped', { ...this.#names(), reason, count: this.counts.dropped });
-    this.#settle(held);
-  }
-
-  /** The key is held until the copy is confirmed; then the original is settled. */
-  #copy(held: Held, publish: (ended: (confirmed: boolean) => void) => void, onConfirmed?: () => void): void {
-    held.state = 'copying';
-    this.#copying++;
-    publish((confirmed) => {
-      this.#copying--;
-      if (confirmed) onConfirmed?.();
-      if (confirmed || held.lost) this.#settle(held);
-      else this.#turns.makeReady(held);
-      this.pump();
-    });
+    if (this.#claims !== null && !this.#options.plan.atMostOnce) void this.#claims.release(held);
+    this.#failures.failed(held, error);
   }
 
   #park(held: Held, delay: number): void {
@@ -469,10 +351,4 @@ export class Dispatcher {
   #names(): { topic: string; group: string } {
     return { topic: this.#options.plan.topic, group: this.#options.plan.group };
   }
-}
-
-/** Whether a failed delivery may go back as it is, with its attempt, instead of coming again as a copy. */
-function canStoreAttempt({ settle, requeue }: Supports, delay: number): boolean {
-  const { by, attempts, max } = settle.nack;
-  return by === 'native' && attempts && requeue.by === 'native' && (max === null || delay <= max);
 }

@@ -1,5 +1,5 @@
 import type { ConsumerState } from './consumer.ts';
-import type { DispatchCounts } from './dispatcher.ts';
+import type { DispatchCounts } from './dispatch-counts.ts';
 import type { LinkState } from './link.ts';
 import type { Facts } from './contract.ts';
 import type { Broker } from './places.ts';

@@ -4,7 +4,7 @@
  * @module
  */
 export { type BackoffPolicy, exponential, type ExponentialOptions, fixed } from './backoff.ts';
-export { Bus, type Description, type PublishResult, type ReplayOptions } from './bus.ts';
+export { Bus, type Description, type PublishResult } from './bus.ts';
 export { type Clock, systemClock } from './clock.ts';
 export type { Codec, CodecName } from './codec.ts';
 export { defineConfig, parseConfig } from './config.ts';
@@ -22,7 +22,7 @@ export type {
 export { connect, type ConnectOptions } from './connect.ts';
 export type { Adapter, AdapterModule, Facts, Headers, HeaderValue, Lag, Position, StartPosition } from './contract.ts';
 export { type DeadLetters, type DeadMessage, type RedriveOptions } from './dead-letters.ts';
-export type { DispatchCounts } from './dispatcher.ts';
+export type { DispatchCounts } from './dispatch-counts.ts';
 export { type Duration, duration, formatDuration } from './duration.ts';
 export { ERROR_CODES, type ErrorCode, type ErrorCodeInfo, PublishError, WaybillError } from './errors.ts';
 export type { BusEventName, BusEvents } from './events.ts';
@@ -45,6 +45,7 @@ export {
   type SubscribeOptions,
 } from './options.ts';
 export { type Plan, resolvePlan } from './plan.ts';
+export type { ReplayOptions } from './replay.ts';
 export type { Subscription } from './subscription.ts';
 export { type By, CAPABILITIES, capability, type Capability, type CapabilityPath, type Supports } from './supports.ts';
 export { type AnyTopic, type DropPolicy, type Topic, topic, type TopicOptions } from './topic.ts';

@@ -1,6 +1,7 @@
 import type { Consumer, ConsumerState } from './consumer.ts';
 import type { Lag, StartPosition } from './contract.ts';
-import type { DispatchCounts, Dispatcher } from './dispatcher.ts';
+import type { DispatchCounts } from './dispatch-counts.ts';
+import type { Dispatcher } from './dispatcher.ts';
 import { WaybillError } from './errors.ts';
 import type { Plan } from './plan.ts';
 import { quote } from './quote.ts';

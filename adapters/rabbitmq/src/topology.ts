@@ -75,7 +75,14 @@ export class Topology {
     if (this.#settings.delays && !destination.ordered)
       made.push(...(await this.#createDelays(connection, there, [exchange, inbox], topic)));
     await this.#grow([deadLetters, ...made], !there, signal);
-    await declaring(connection, (channel) => channel.bindExchange(inbox, exchange, '#'));
+    await declaring(connection, async (channel) => {
+      // By way of the inbox a message would cost the server half as much again. What another program's exchange does with
+      // patterns is not known, so that one leads to the inbox, which knows the partitions.
+      if (destination.address !== null) await channel.bindExchange(inbox, exchange, '#');
+      else
+        for (const { queue, partition } of queues)
+          await channel.bindQueue(queue, exchange, partitionPattern(partitions, partition));
+    });
   }
 
   async #createDelays(

@@ -73,11 +73,20 @@ async function reachable(adapter: Adapter): Promise<boolean> {
   }
 }
 
+interface QueueCount {
+  readonly name: string;
+  readonly messages_unacknowledged?: number;
+}
+
 /** Looks at the broker's objects by its management plugin. */
 function spyOf(broker: RabbitmqBroker): Spy {
   const named = async (kind: string): Promise<string[]> => {
     const found = (await broker.api('GET', `/api/${kind}?columns=name`)) as { name: string }[];
     return found.map(({ name }) => name);
+  };
+  const isOf = (topic: string, group: string, name: string): boolean => {
+    const own = `${topic}__${group}`;
+    return name === own || name.startsWith(`${own}__`);
   };
   return {
     objects: async (part) => {
@@ -86,8 +95,12 @@ function spyOf(broker: RabbitmqBroker): Spy {
     },
     consumers: async (topic, group) => {
       const all = (await broker.api('GET', '/api/consumers')) as { queue: { name: string } }[];
-      const own = `${topic}__${group}`;
-      return all.filter(({ queue: { name } }) => name === own || name.startsWith(`${own}__`)).length;
+      return all.filter(({ queue: { name } }) => isOf(topic, group, name)).length;
+    },
+    // Queues tell their counts every few seconds.
+    inFlight: async (topic, group) => {
+      const all = (await broker.api('GET', '/api/queues?columns=name,messages_unacknowledged')) as QueueCount[];
+      return all.reduce((sum, one) => sum + (isOf(topic, group, one.name) ? (one.messages_unacknowledged ?? 0) : 0), 0);
     },
     put: async (topic, { body, headers, key = null }) => {
       const table: Record<string, unknown> = { ...headers, ...(key !== null && { 'waybill-key': key }) };

@@ -138,9 +138,7 @@ export class Sender {
   async #post(parcels: readonly Parcel[]): Promise<SendOutcome[]> {
     try {
       const reply = await this.#door.post(parcels.map(({ entry }, index) => ({ ...entry, Id: String(index) })));
-      // What is in neither list may be stored.
-      const missing: SendOutcome = { status: 'unknown', error: entryError({ Message: 'SQS did not mention it' }) };
-      const outcomes = parcels.map((): SendOutcome => missing);
+      const outcomes = parcels.map((): SendOutcome | null => null);
       for (const { Id, MessageId } of reply.Successful ?? [])
         outcomes[Number(Id)] = {
           status: 'confirmed',
@@ -153,11 +151,16 @@ export class Sender {
         const undone = code !== 'unavailable' && code !== 'unclassified';
         outcomes[Number(failed.Id)] = { status: undone ? 'rejected' : 'unknown', error };
       }
-      return outcomes;
+      return outcomes.map((outcome) => outcome ?? unmentioned());
     } catch (error) {
       return parcels.map(() => ({ status: isUndone(error) ? 'rejected' : 'unknown', error }));
     }
   }
+}
+
+/** What is in neither list may be stored. */
+function unmentioned(): SendOutcome {
+  return { status: 'unknown', error: entryError({ Message: 'SQS did not mention it' }) };
 }
 
 function end(run: Run): void {

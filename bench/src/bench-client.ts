@@ -30,6 +30,8 @@ export interface BenchBroker {
 export interface RunningBench {
   readonly version: string;
   readonly url: string;
+  /** How many ordering keys the orders have, where Waybill is to keep their order: that of their version, modulo this. */
+  readonly keys?: number;
   /** Options of the adapter, where its defaults are not its best. */
   readonly options?: Readonly<Record<string, unknown>>;
   /**

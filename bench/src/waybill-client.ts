@@ -11,19 +11,21 @@ const MANY = 500;
 /** The same work by Waybill, with its defaults but for how much it may hold. */
 export async function waybillClient(
   name: string,
-  { url, options = {} }: RunningBench,
+  { url, options = {}, keys }: RunningBench,
   publishing: Publishing = 'many',
 ): Promise<BenchClient> {
-  const bus = await connect({ brokers: { main: { url, [name]: options } } });
+  const main = { url, [name.replace('-fifo', '')]: options }; // under the package's name
+  const bus = await connect({ brokers: { main } });
+  const ordering = keys === undefined ? {} : { key: ({ version }: Order) => `k${version % keys}` };
   const topics = new Map<string, Topic<Order>>();
   const topicOf = (called: string): Topic<Order> => {
-    const known = topics.get(called) ?? topic<Order>(called);
+    const known = topics.get(called) ?? topic<Order>(called, ordering);
     topics.set(called, known);
     return known;
   };
   return {
     create: async (called) => {
-      const config = { brokers: { main: { url, [name]: options } }, topics: { [called]: { groups: ['group'] } } };
+      const config = { brokers: { main }, topics: { [called]: { groups: ['group'] } } };
       const provisioning = await connect(config, { topics: [topicOf(called)] });
       await provisioning.close();
     },

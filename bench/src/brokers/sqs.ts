@@ -13,24 +13,33 @@ import { describeNotRun, isNotRun, startBroker } from '@waybill/testbed';
 import type { BenchBroker, BenchClient, Source } from '../bench-client.ts';
 import type { Order } from '../payloads.ts';
 
-export const sqs: BenchBroker = {
-  name: 'sqs',
-  against: 'AWS SDK: batches of 10, 8 sends and 8 receives under way, a delete for each receive; on an emulator',
-  start: async () => {
-    const broker = await startBroker('sqs');
-    if (isNotRun(broker)) return { missing: describeNotRun(broker) };
-    return {
-      version: broker.version,
-      url: broker.url,
-      raw: async (style) => rawSqs(broker.endpoint, style),
-      stop: async () => broker[Symbol.asyncDispose](),
-    };
-  },
-};
+export const sqs: BenchBroker = benchOf('sqs');
+export const sqsFifo: BenchBroker = benchOf('sqs-fifo');
 
 const MOST = 10;
+/** Of FIFO queues. Ten fill a request, and eight requests are under way. */
+const KEYS = 200;
 
-function rawSqs(endpoint: string, style: 'best' | 'naive'): BenchClient {
+function benchOf(name: 'sqs' | 'sqs-fifo'): BenchBroker {
+  const fifo = name === 'sqs-fifo';
+  return {
+    name,
+    against: `AWS SDK: batches of 10${fifo ? ', a message of a key in each' : ''}, 8 sends and 8 receives under way, a delete for each receive; on an emulator`,
+    start: async () => {
+      const broker = await startBroker(name);
+      if (isNotRun(broker)) return { missing: describeNotRun(broker) };
+      return {
+        version: broker.version,
+        url: broker.url,
+        ...(fifo && { keys: KEYS, options: { pollWait: '0s' } }), // the emulator turns in circles where a poll waits
+        raw: async (style) => rawSqs(broker.endpoint, style, fifo),
+        stop: async () => broker[Symbol.asyncDispose](),
+      };
+    },
+  };
+}
+
+function rawSqs(endpoint: string, style: 'best' | 'naive', fifo: boolean): BenchClient {
   const { batch, inFlight } = style === 'best' ? { batch: MOST, inFlight: 8 } : { batch: 1, inFlight: 1 };
   const client = new SQSClient({
     endpoint,
@@ -52,6 +61,7 @@ function rawSqs(endpoint: string, style: 'best' | 'naive'): BenchClient {
         Id: String(index),
         MessageBody: JSON.stringify(order),
         MessageAttributes: attributes(),
+        ...(fifo && { MessageGroupId: `k${order.version % KEYS}`, MessageDeduplicationId: randomUUID() }),
       }));
       if (style === 'naive') {
         for (const { Id: _, ...entry } of entries) await client.send(new SendMessageCommand({ QueueUrl, ...entry }));
@@ -74,7 +84,11 @@ function rawSqs(endpoint: string, style: 'best' | 'naive'): BenchClient {
 
   return {
     create: async (topic) => {
-      const { QueueUrl } = await client.send(new CreateQueueCommand({ QueueName: topic }));
+      const { QueueUrl } = await client.send(
+        new CreateQueueCommand(
+          fifo ? { QueueName: `${topic}.fifo`, Attributes: { FifoQueue: 'true' } } : { QueueName: topic },
+        ),
+      );
       urls.set(topic, QueueUrl ?? '');
     },
     publish: async (topic, source) => {
@@ -89,7 +103,7 @@ function rawSqs(endpoint: string, style: 'best' | 'naive'): BenchClient {
             new ReceiveMessageCommand({
               QueueUrl,
               MaxNumberOfMessages: batch,
-              WaitTimeSeconds: 1,
+              WaitTimeSeconds: fifo ? 0 : 1,
               MessageSystemAttributeNames: ['All'],
               MessageAttributeNames: ['All'],
             }),

@@ -196,6 +196,42 @@ test.each([
   expect(await on.take(subscription, 1)).toHaveLength(1);
 });
 
+test('a key that expires ends the subscription with a code, at once, and no receive follows', async () => {
+  await using on = await OnDouble.open('sqs');
+  const adapter = await on.adapter();
+  await on.provision(adapter, ['inventory']);
+  on.double.inject('ReceiveMessage', { kind: 'refuse', type: 'ExpiredTokenException', status: 403 });
+  const subscription = await on.subscribe(adapter, 'inventory');
+  for (const _ of [1, 2]) {
+    const error: unknown = await subscription.receive(1, never).catch((thrown: unknown) => thrown);
+    expect(adapter.classify(error)).toBe('denied');
+  }
+  expect(on.calls('ReceiveMessage')).toHaveLength(1);
+});
+
+test('a receive that nobody answers is given up, and on FIFO asked again under its id', async () => {
+  await using on = await OnDouble.open('sqs-fifo');
+  const adapter = await on.adapter({ timeout: '500ms', pollWait: '1s' });
+  await on.provision(adapter, ['inventory']);
+  await on.publish(adapter, [on.message('a')]);
+  on.double.inject('ReceiveMessage', { kind: 'hang' });
+  expect(await on.take(await on.subscribe(adapter, 'inventory'), 1)).toHaveLength(1);
+  const [first, second] = on.calls('ReceiveMessage').map(({ input }) => input['ReceiveRequestAttemptId']);
+  expect(second).toBe(first);
+});
+
+test('a FIFO receipt that has expired settles nothing, and is told to be lost', async () => {
+  await using on = await OnDouble.open('sqs-fifo');
+  const adapter = await on.adapter();
+  await on.provision(adapter, ['inventory']);
+  await on.publish(adapter, [on.message('a')]);
+  const subscription = await on.subscribe(adapter, 'inventory', 5_000);
+  const [delivery] = await on.take(subscription, 1);
+  on.double.advance(6_000);
+  expect(await subscription.ack([delivery?.receipt])).toEqual(['lost']);
+  expect(on.double.queue(on.queueName('inventory'))?.messages).toHaveLength(1);
+});
+
 test('a queue that is gone ends the subscription with a code, at once', async () => {
   await using on = await OnDouble.open('sqs');
   const adapter = await on.adapter();

@@ -98,6 +98,7 @@ test.each([
   [{ kind: 'refuse', type: 'ServiceUnavailable', status: 503 }, 'unknown unavailable'],
   [{ kind: 'refuse', type: 'RequestThrottled', status: 400 }, 'rejected throttled'],
   [{ kind: 'refuse', type: 'QueueDoesNotExist', status: 400 }, 'rejected not-found'],
+  [{ kind: 'refuse', type: 'ExpiredTokenException', status: 403 }, 'rejected denied'],
 ] as const)('a send that meets %o is %s, and is sent once', async (fault, outcome) => {
   await using on = await OnDouble.open('sqs');
   const adapter = await on.adapter({ timeout: '500ms' });

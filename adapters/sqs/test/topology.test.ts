@@ -89,17 +89,22 @@ test('a wrong key is one clear error, without the key', async () => {
   expect(`${error.message} ${String(error.cause)}`).not.toMatch(/AKIAWRONG|hushhush/);
 });
 
-test('nobody there, and no region, are clear errors in time', async () => {
+test('nobody there, no region, and no key, are clear errors in time', async () => {
   const nobody = await rejection(connect('sqs+http://127.0.0.1:1'));
   expect(nobody.code).toBe('unavailable');
   const saved = { ...process.env };
-  for (const name of ['AWS_REGION', 'AWS_DEFAULT_REGION', 'AWS_PROFILE']) delete process.env[name];
-  Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: 'true', AWS_CONFIG_FILE: '/dev/null' });
+  for (const name of Object.keys(process.env)) if (name.startsWith('AWS_')) delete process.env[name];
+  const none = { AWS_CONFIG_FILE: '/dev/null', AWS_SHARED_CREDENTIALS_FILE: '/dev/null' };
+  Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: 'true', ...none });
   try {
     const adapter = sqs({ credentials: { accessKeyId: 'a', secretAccessKey: 'b' } });
     const error: unknown = await adapter.connect(never).catch((thrown: unknown) => thrown);
     expect([adapter.classify(error), String(error)]).toEqual(['invalid', expect.stringContaining('Region')]);
     await adapter.close();
+    const nameless = sqs({ region: 'eu-west-1' });
+    const nobodyIs: unknown = await nameless.connect(never).catch((thrown: unknown) => thrown);
+    expect([nameless.classify(nobodyIs), String(nobodyIs)]).toEqual(['denied', expect.stringMatching(/credentials/i)]);
+    await nameless.close();
   } finally {
     process.env = saved;
   }

@@ -74,6 +74,8 @@ export interface Harness {
   readonly knownGaps?: Readonly<Record<string, string>>;
   /** How much longer than elsewhere waits and whole cases may take here, never a bound under test. Default 1. */
   readonly pace?: number;
+  /** Requests that this process has made so far, by operation, where they are what the broker is paid for. */
+  readonly requests?: () => ReadonlyMap<string, number>;
   /** Whether the broker answers now. Asked when a case fails: a dead broker makes it inconclusive, not failed. */
   healthy?(): Promise<boolean>;
   /**

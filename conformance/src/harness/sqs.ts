@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { subscribe } from 'node:diagnostics_channel';
+import type { ClientRequest } from 'node:http';
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
 import type { SqsBroker, SqsStart } from '@waybill/testbed';
 import { type FaultAction, type Harness, type MissingTarget, NotAble, type Spy } from '../target.ts';
@@ -57,6 +59,14 @@ export function sqsHarness(
   });
 }
 
+/** Calls of SQS that anybody in this process has made, by operation. */
+const requests = new Map<string, number>();
+subscribe('http.client.request.start', (message) => {
+  const target = (message as { readonly request: ClientRequest }).request.getHeader('x-amz-target');
+  const operation = String(target ?? '').split('.')[1];
+  if (operation !== undefined) requests.set(operation, (requests.get(operation) ?? 0) + 1);
+});
+
 /** One set of connections to a broker. */
 async function harnessOf(
   name: 'sqs' | 'sqs-fifo',
@@ -89,6 +99,7 @@ async function harnessOf(
     knownGaps: name === 'sqs-fifo' && broker.kind === 'emulator' ? gaps : {},
     // One batch of a key at a time, each a request to a server in Java that polls for blocked groups.
     ...(name === 'sqs-fifo' && { pace: 3 }),
+    requests: () => requests,
     address: (group) => `${queuePrefix}${group}${suffix}`,
     child: { module, config: config(connections.childUrl()) },
     healthy: () =>

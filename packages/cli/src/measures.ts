@@ -179,12 +179,42 @@ async function keyParallelism(bench: Bench): Promise<readonly Measure[]> {
   ];
 }
 
-const MEASUREMENTS: readonly { readonly name: string; readonly ordered: boolean; readonly run: Measurement }[] = [
+/** Requests for a backlog of a thousand messages of 100 keys, by operation, where the broker is paid for by them. */
+async function requests(bench: Bench): Promise<readonly Measure[]> {
+  const { requests: count, supports } = bench.harness;
+  if (count === undefined) return [];
+  const messages = 1_000;
+  const bus = await bench.connect();
+  let handled = 0;
+  const options = { ...attachment, concurrency: 100, prefetch: messages };
+  const subscription = await bus.subscribe(bench.topic, options, () => void handled++);
+  subscription.pause();
+  await sleep(Math.min(supports.receive.stopDelay, 2_000)); // polls under way
+  const before = new Map(count());
+  await bus.publishMany(bench.topic, loads(messages, 100));
+  subscription.resume();
+  await until(() => handled >= messages, DEADLINE);
+  await subscription.close(); // acks are sent
+  return [...count()].flatMap(([operation, total]) => {
+    const value = total - (before.get(operation) ?? 0);
+    const ideal = messages / supports.publish.batch.messages;
+    const unit = `requests per ${messages} messages`;
+    return value === 0
+      ? []
+      : [{ id: operation, unit, value, low: value, high: value, ...ratioTo(value, ideal, 'full batches') }];
+  });
+}
+
+/** `possible`: where the broker keeps order, else not. */
+type Ordered = boolean | 'possible';
+
+const MEASUREMENTS: readonly { readonly name: string; readonly ordered: Ordered; readonly run: Measurement }[] = [
   { name: 'throughput', ordered: false, run: throughput },
   { name: 'latency', ordered: false, run: latency },
   { name: 'redelivery', ordered: false, run: redelivery },
   { name: 'in-flight', ordered: false, run: inFlight },
   { name: 'key-parallelism', ordered: true, run: keyParallelism },
+  { name: 'requests', ordered: 'possible', run: requests },
 ];
 
 /**
@@ -198,9 +228,10 @@ export async function measure(
 ): Promise<readonly Measure[]> {
   const measures: Measure[] = [];
   for (const { name, ordered, run } of MEASUREMENTS) {
-    if (ordered && harness.supports.order.key.by === 'refused') continue;
+    const keeps = harness.supports.order.key.by !== 'refused';
+    if (ordered === true && !keeps) continue;
     begin(name);
-    const bench = new Bench(harness, name, ordered);
+    const bench = new Bench(harness, name, ordered === 'possible' ? keeps : ordered);
     try {
       measures.push(...(await run(bench)));
     } catch (error) {

@@ -11,7 +11,7 @@ export const kafka: BenchBroker = {
   against:
     'kafkajs: acks all, 500 messages a send, two in flight, 6 partitions; eachBatch over all partitions at once, one commit for each batch',
   start: async () => {
-    const broker = await startBroker('kafka');
+    const broker = await startBroker('kafka', { fullSpeed: true });
     if (isNotRun(broker)) return { missing: describeNotRun(broker) };
     return {
       version: broker.version,

@@ -102,9 +102,9 @@ export function kafkaSettings(options: KafkaSettings): string {
     'auto.create.topics.enable': false,
     'group.initial.rebalance.delay.ms': 0,
     'group.min.session.timeout.ms': 500,
-    // After kill -9 it comes back when its old session is over.
-    'broker.session.timeout.ms': 3_000,
-    'broker.heartbeat.interval.ms': 500,
+    // After kill -9 it comes back when its old session is over, and tries after 0.1, 0.3, 0.7, 1.5, 3.1, 6.1 s.
+    'broker.session.timeout.ms': copies === 1 ? 1_400 : 3_000,
+    'broker.heartbeat.interval.ms': copies === 1 ? 200 : 500,
     'offsets.topic.num.partitions': 1,
     'offsets.topic.replication.factor': copies,
     'default.replication.factor': copies,

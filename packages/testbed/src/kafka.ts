@@ -28,6 +28,8 @@ export interface KafkaStart extends StartOptions {
   readonly acl?: boolean;
   /** 1, or 3 that hold every topic together, without `sasl` and `tls`. Processes only. Default 1. */
   readonly nodes?: 1 | 3;
+  /** Java optimises what runs often, as in production: faster in the end, and slow until then. Default false. */
+  readonly fullSpeed?: boolean;
   /** Properties of the broker, beside or instead of the testbed's: names as in `server.properties`. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -130,7 +132,8 @@ class KafkaPlan implements Plan<KafkaExtras> {
     if (!existsSync(join(data, 'meta.properties')))
       await formatKafka({ program, jars, settings, logging, cluster: this.#cluster });
     const heap = this.#nodes.length === 1 ? '-Xmx384m' : '-Xmx256m';
-    const machine = ['-Xms128m', heap, '-XX:+UseG1GC', '-XX:-UsePerfData', `-Dkafka.logs.dir=${folder}`];
+    const machine = ['-Xms128m', heap, '-XX:+UseG1GC', '-XX:-UsePerfData', ...this.#compiler];
+    machine.push(`-Dkafka.logs.dir=${folder}`);
     return { program, args: [...machine, ...javaArguments({ jars, logging }), 'kafka.Kafka', settings] };
   }
 
@@ -144,7 +147,11 @@ class KafkaPlan implements Plan<KafkaExtras> {
     return {
       // The same number inside: it is what clients are told.
       ports: [{ inside: client, outside: client }],
-      command: ['sh', '-c', `${format} && exec java -Xmx384m -Dkafka.logs.dir=/tmp ${options} kafka.Kafka ${settings}`],
+      command: [
+        'sh',
+        '-c',
+        `${format} && exec java -Xmx384m ${this.#compiler.join(' ')} -Dkafka.logs.dir=/tmp ${options} kafka.Kafka ${settings}`,
+      ],
       files: [
         { content: this.#settings(0, '0.0.0.0', '/tmp/waybill-data', '/tmp'), target: settings },
         { content: kafkaLogging, target: logging },
@@ -215,6 +222,11 @@ class KafkaPlan implements Plan<KafkaExtras> {
     };
   }
 
+  /** The first of its two compilers is enough for a test, and leaves the processor to others. */
+  get #compiler(): readonly string[] {
+    return this.#options.fullSpeed === true ? [] : ['-XX:TieredStopAtLevel=1'];
+  }
+
   #plain({ host, port }: Place): Place {
     return { host, port: isSecured(this.#options) ? (this.#ports[2] ?? 0) : port };
   }
@@ -243,13 +255,15 @@ class KafkaPlan implements Plan<KafkaExtras> {
   }
 }
 
-function refuseBad({ version, sasl, tls = false, acl = false, nodes = 1 }: KafkaStart): void {
+function refuseBad({ version, sasl, tls = false, acl = false, nodes = 1, fullSpeed = false }: KafkaStart): void {
   if (version !== undefined && !/^(?:3\.9|4\.\d+)\.\d+$/.test(version))
     throw new TestbedError(`kafka: version is '${version}'; allowed: 3.9.x and 4.x.y, as '${defaultVersion}'`);
   if (sasl !== undefined && !mechanisms.includes(sasl))
     throw new TestbedError(`kafka: sasl is '${sasl}'; allowed: ${mechanisms.join(', ')}`);
   if (tls !== true && tls !== false && tls !== 'mutual')
     throw new TestbedError(`kafka: tls is '${String(tls)}'; allowed: true, false, 'mutual'`);
+  if (typeof fullSpeed !== 'boolean')
+    throw new TestbedError(`kafka: fullSpeed is '${String(fullSpeed)}'; allowed: true, false`);
   if (typeof acl !== 'boolean') throw new TestbedError(`kafka: acl is '${String(acl)}'; allowed: true, false`);
   if (acl && sasl === undefined) throw new TestbedError('kafka: acl needs sasl: without users there are no rights');
   if (nodes !== 1 && nodes !== 3) throw new TestbedError(`kafka: nodes is '${String(nodes)}'; allowed: 1, 3`);

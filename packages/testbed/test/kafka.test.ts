@@ -131,6 +131,7 @@ test.each([
   [{ nodes: 2 as 3 }, "kafka: nodes is '2'; allowed: 1, 3"],
   [{ nodes: 3 as const, tls: true }, 'kafka: three nodes are offered without sasl and tls'],
   [{ acl: true }, 'kafka: acl needs sasl'],
+  [{ fullSpeed: 'yes' as unknown as boolean }, "kafka: fullSpeed is 'yes'; allowed: true, false"],
 ])('wrong options: %o', async (options, message) => {
   const env = { PATH: process.env['PATH'], HOME: process.env['HOME'] };
   await expect(requireBroker('kafka', { ...options, env, from: 'process' })).rejects.toThrow(message);

@@ -21,6 +21,7 @@ import { inspect } from './facts.ts';
 import { groupIdOf, placeGroup, resetGroup, topicOf } from './groups.ts';
 import { IdempotentRequests } from './idempotent.ts';
 import { browseTopic, lagOf, oldestOf } from './inspection.ts';
+import type { LeftBehind } from './membership.ts';
 import type { Settings } from './options.ts';
 import { type Produce, Requests, type Route, send } from './publish.ts';
 import { KafkaReplay } from './replay.ts';
@@ -36,6 +37,7 @@ export class KafkaAdapter implements Adapter {
   readonly #settings: Settings;
   readonly #subscriptions = new Set<Open>();
   readonly #routes = new Map<string, Route>();
+  readonly #leftBehind: LeftBehind = new Map();
   #connection: Connection | null = null;
   #idempotent: IdempotentRequests | null = null;
   #produce: Produce | null = null;
@@ -101,7 +103,13 @@ export class KafkaAdapter implements Adapter {
     try {
       const subscription = bounded
         ? await new KafkaReplay(connection, this.#settings).open(topic, start)
-        : await new KafkaSubscription({ connection, settings: this.#settings, spec, groupId }).open();
+        : await new KafkaSubscription({
+            connection,
+            settings: this.#settings,
+            spec,
+            groupId,
+            leftBehind: this.#leftBehind,
+          }).open();
       for (const old of this.#subscriptions) if (old.closed) this.#subscriptions.delete(old);
       this.#subscriptions.add(subscription);
       if (this.#closed) await subscription.close();

@@ -13,8 +13,15 @@ const REJOIN = 10_000;
 /** What a leave may take. */
 const LEAVING = 1_000;
 
+/**
+ * Members of this process that could not say that they leave, by group: each is waited for until its session ends. Who
+ * joins under such an id is taken for it, and nobody waits.
+ */
+export type LeftBehind = Map<string, string[]>;
+
 export interface MembershipOptions {
   readonly connection: Connection;
+  readonly leftBehind: LeftBehind;
   readonly groupId: string;
   /** The topics read, the same for every member. */
   readonly topics: readonly string[];
@@ -59,6 +66,7 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.#memberId = options.leftBehind.get(options.groupId)?.pop() ?? '';
     this.#rebalance = Math.max(options.lease, REJOIN);
   }
 
@@ -110,13 +118,27 @@ export class Membership {
 
   /** Idempotent. What is unsettled goes to others at once, unless the coordinator can't be told. */
   async leave(): Promise<void> {
-    if (this.#ended) return;
     this.#end();
-    const { groupId, connection } = this.#options;
     const memberId = this.#memberId;
-    if (memberId === '' || connection.closed) return;
-    const leaving = this.#coordinator().then((node) => node.leaveGroup({ groupId, memberId }));
-    await Promise.race([leaving.catch(() => undefined), sleep(LEAVING, undefined, { ref: false })]);
+    this.#memberId = '';
+    if (memberId === '') return;
+    // Who does not answer may still hear it, and would end who had come back under this id.
+    const away = await Promise.race([this.#sayGoodbye(memberId), sleep(LEAVING, false, { ref: false })]);
+    const { groupId, leftBehind } = this.#options;
+    if (away) leftBehind.set(groupId, [...(leftBehind.get(groupId) ?? []), memberId]);
+  }
+
+  /** Resolves with whether nobody was there to hear it. */
+  async #sayGoodbye(memberId: string): Promise<boolean> {
+    const { groupId, connection } = this.#options;
+    if (connection.closed) return true;
+    try {
+      const node = await this.#coordinator();
+      await node.leaveGroup({ groupId, memberId });
+      return false;
+    } catch (error) {
+      return classify(error) === 'disconnected';
+    }
   }
 
   async #run(joined: () => void, refused: (error: unknown) => void): Promise<void> {

@@ -14,7 +14,7 @@ import type { OffsetReceipt } from './delivery.ts';
 import { otherCount } from './errors.ts';
 import { Fetcher } from './fetcher.ts';
 import { committedOffsets, stableOffsets, topicOf } from './groups.ts';
-import { Membership } from './membership.ts';
+import { type LeftBehind, Membership } from './membership.ts';
 import type { Settings } from './options.ts';
 import { offsetsOf, startOffsets } from './positions.ts';
 import { Stream } from './stream.ts';
@@ -26,6 +26,7 @@ export interface SubscriptionOptions {
   readonly settings: Settings;
   readonly spec: SubscriptionSpec;
   readonly groupId: string;
+  readonly leftBehind: LeftBehind;
 }
 
 /**
@@ -54,12 +55,13 @@ export class KafkaSubscription implements AdapterSubscription {
   #closing: Promise<void> | null = null;
 
   constructor(options: SubscriptionOptions) {
-    const { connection, settings, spec, groupId } = options;
+    const { connection, settings, spec, groupId, leftBehind } = options;
     this.#options = options;
     this.#topic = topicOf(spec.destination);
     this.#topics = [this.#topic, ...(spec.inbox === null ? [] : [topicOf(spec.inbox)])];
     this.#membership = new Membership({
       connection,
+      leftBehind,
       groupId,
       topics: this.#topics,
       lease: Math.round(spec.lease),

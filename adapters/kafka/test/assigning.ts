@@ -141,6 +141,36 @@ export function assigning(): void {
     if (both !== null && typeof both === 'object' && 'close' in both) await (both as AdapterSubscription).close();
   });
 
+  test('a member that could not say that it leaves comes back as itself, and nobody waits for its session', async () => {
+    if (broker?.can.proxy !== true) return;
+    const proxy = await broker.proxy();
+    const on = await adapter({ url: proxy.url });
+    const orders = await provisioned(on);
+    const members = async (): Promise<string[]> => {
+      const { groups } = await admin.describeGroups([`${orders.name}__g`]);
+      return (groups[0]?.members ?? []).map(({ memberId }) => memberId);
+    };
+    const first = await consume(on, orders, { lease: 60_000 });
+    const [before] = await members();
+    proxy.refuse();
+    proxy.cut();
+    await until(
+      () =>
+        on.lag?.(orders, 'g', null).then(
+          () => false,
+          (error: Error) => /REFUSED|RESET/.test(error.message),
+        ) ?? true,
+    );
+    await first.close();
+    proxy.heal();
+    const second = await consume(on, orders, { lease: 60_000 });
+    expect(await members()).toEqual([before]);
+    await on.publish(orders, messages(1), never);
+    expect(await gather(second, 1)).toHaveLength(1);
+    await second.close();
+    expect(await members()).toEqual([]);
+  });
+
   test('growth from outside ends what is ordered, and goes on where nothing is', async () => {
     const on = await adapter({ metadataAge: '1s' });
     const ordered = await provisioned(on, topic(2));

@@ -1,8 +1,8 @@
+import { run, until } from '@waybill/conformance/requests';
 import { type Bus, connect, topic } from '@waybill/core';
 import { describeNotRun, isNotRun, isRequired, type KafkaBroker, startBroker } from '@waybill/testbed';
 import { Kafka } from 'kafkajs';
 import { expect, test } from 'vitest';
-import { run, until } from './requests.ts';
 
 interface Step {
   readonly key: string;

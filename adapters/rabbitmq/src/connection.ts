@@ -1,6 +1,5 @@
-import { type Facts, WaybillError } from '@waybill/core/adapter';
+import { type Facts, patiently, WaybillError } from '@waybill/core/adapter';
 import { type Channel, type ChannelModel, connect, type ConfirmChannel, credentials } from 'amqplib';
-import { patiently } from './patience.ts';
 import type { Settings } from './options.ts';
 
 /** What `close` waits for the server's answer. */

@@ -2,6 +2,7 @@ import {
   type AdapterSubscription,
   type Delivery,
   Inbox,
+  patiently,
   type Receipt,
   type SubscriptionSpec,
   WaybillError,
@@ -9,7 +10,6 @@ import {
 import type { Connection } from './connection.ts';
 import type { Source } from './delivery.ts';
 import type { Outlived } from './outlived.ts';
-import { patiently } from './patience.ts';
 import { settle, Tap, type TapDelivery, type TapReceipt } from './tap.ts';
 
 /** What a receive waits for one. */

@@ -1,10 +1,10 @@
+import { patiently } from '@waybill/core/adapter';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, ConsumeMessage, GetMessage, Message } from 'amqplib';
 import type { Connection } from './connection.ts';
 import { type DeliveryOf, deliveryOf, type Source } from './delivery.ts';
 import { Ledger } from './ledger.ts';
 import type { Outlived } from './outlived.ts';
-import { patiently } from './patience.ts';
 
 /** What `close` waits for the server's answer. */
 const FAREWELL = 3_000;

@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { assign, type SubscriptionSpec } from '@waybill/core/adapter';
+import { assign, patiently, type SubscriptionSpec } from '@waybill/core/adapter';
 import { ACQUIRE, BEAT, RELEASE_LEASE, RENEW } from './ordered-scripts.ts';
 import type { Client } from './connection.ts';
 import { classify, isReply } from './errors.ts';
 import type { LeaseKeys } from './keys.ts';
-import { patiently } from './patience.ts';
 import { run } from './scripts.ts';
 
 /** How often to look who is there; and for a partition that ought to be ours and is still another's. */

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import {
   type AdapterSubscription,
   type Delivery,
+  patiently,
   type Receipt,
   type SubscriptionSpec,
   WaybillError,
@@ -13,7 +14,6 @@ import { Leases, type Ownership } from './leases.ts';
 import { SETTLE, UNCOUNT } from './ordered-scripts.ts';
 import { PartitionReads } from './partition-reads.ts';
 import { type OrderedDelivery, type OrderedReceipt, PartitionStream } from './partition-stream.ts';
-import { patiently } from './patience.ts';
 import { run, type Script } from './scripts.ts';
 import type { Trimmer } from './upkeep.ts';
 

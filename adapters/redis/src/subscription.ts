@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import {
   type AdapterSubscription,
   type Delivery,
+  patiently,
   type Receipt,
   type SubscriptionSpec,
   WaybillError,
@@ -9,7 +10,6 @@ import {
 import type { Client } from './connection.ts';
 import { deliveryOf, type EntryReceipt } from './delivery.ts';
 import { compareIds, type Entry } from './entry.ts';
-import { patiently } from './patience.ts';
 import { ACK, EXTEND, GIVE_BACK, RELEASE, run, type Script, TAKE } from './scripts.ts';
 import type { Source, Upkeep } from './upkeep.ts';
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type AdapterSubscription,
   type Delivery,
+  patiently,
   type Receipt as Opaque,
   type SubscriptionSpec,
   WaybillError,
@@ -13,7 +14,6 @@ import type { Message } from '@aws-sdk/client-sqs';
 import { deliveryOf } from './delivery.ts';
 import { classify, isAnswer } from './errors.ts';
 import type { Settings } from './options.ts';
-import { patiently } from './patience.ts';
 import { marginOf, type Receipt, Receipts } from './receipts.ts';
 import { MOST_ENTRIES } from './supports.ts';
 import type { Topology } from './topology.ts';

@@ -14,4 +14,5 @@ export { type Filter, compileFilter } from './filter.ts';
 export { parseBrokerUrl, maskUrl, type BrokerUrl } from './url.ts';
 export { duration, type Duration } from './duration.ts';
 export { type Clock, systemClock } from './clock.ts';
+export { patiently } from './patience.ts';
 export { encodeWire, decodeWire } from './wire.ts';

@@ -1,4 +1,4 @@
-/** Waits for this promise, so long at most (null: without a limit), or until the signal fires. */
+/** Waits for this promise, so many milliseconds at most (null: without a limit), or until the signal fires. Never rejects. */
 export function patiently(promise: Promise<unknown>, ms: number | null, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

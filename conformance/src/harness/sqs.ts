@@ -98,7 +98,7 @@ async function harnessOf(
     spy: spyOf(broker, queues),
     knownGaps: name === 'sqs-fifo' && broker.kind === 'emulator' ? gaps : {},
     // One batch of a key at a time, each a request to a server in Java that polls for blocked groups.
-    ...(name === 'sqs-fifo' && { pace: 3 }),
+    pace: name === 'sqs-fifo' ? 3 : 2,
     requests: () => requests,
     address: (group) => `${queuePrefix}${group}${suffix}`,
     child: { module, config: config(connections.childUrl()) },

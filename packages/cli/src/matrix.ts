@@ -64,6 +64,7 @@ export const GROUPS: readonly (readonly [letter: string, name: string])[] = [
   ['F', 'Flow'],
   ['L', 'Life'],
   ['E', 'Deduplication'],
+  ['T', 'Transactions'],
 ];
 
 /** The group a case is shown in: that of the first guarantee it proves. */

@@ -6,9 +6,9 @@ import { groupIdOf, placeGroup, topicOf } from './groups.ts';
 import type { Settings } from './options.ts';
 import { offsetsOf } from './positions.ts';
 
-/** Between looks at a topic that is being made, and how many of them. */
+/** Between looks at a topic that is being made, and how long it may take: a controller with much to do is slow to tell. */
 const PAUSE = 50;
-const LOOKS = 200;
+const MAKING = 60_000;
 const DAY = 86_400_000;
 
 interface Wanted {
@@ -83,7 +83,7 @@ async function ensure(connection: Connection, settings: Settings, wanted: Wanted
   } catch (error) {
     if (!isThere(error)) throw error;
   }
-  for (let look = 0; look < LOOKS; look++) {
+  for (const end = performance.now() + MAKING; performance.now() < end;) {
     const leaders = await existing(connection, topic, true);
     if (leaders?.every(({ leader }) => leader !== null) === true && (await isServed(connection, topic))) return leaders;
     await sleep(PAUSE);

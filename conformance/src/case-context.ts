@@ -103,6 +103,8 @@ export interface CaseContext {
   ): Promise<void>;
   /** Milliseconds × WAYBILL_TIME_FACTOR: for waiting deadlines and lateness, never for lower bounds or limits. */
   scaled(ms: number): number;
+  /** Scaled, and × the pace of the harness: for what must outlast the broker's answers, such as a lease. */
+  paced(ms: number): number;
   /** Monotonic milliseconds, as in events. */
   now(): number;
   /**

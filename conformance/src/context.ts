@@ -199,6 +199,10 @@ export class Context implements CaseContext {
     return this.#waiting.scaled(ms);
   }
 
+  paced(ms: number): number {
+    return this.#waiting.paced(ms);
+  }
+
   now(): number {
     return performance.now();
   }

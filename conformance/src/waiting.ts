@@ -51,6 +51,11 @@ export class Waiting {
     return ms * this.#factor;
   }
 
+  /** What must outlast the broker's answers. */
+  paced(ms: number): number {
+    return ms * this.#factor * this.#pace;
+  }
+
   #deadline(ms: number): number {
     return ms * this.#patience * this.#pace;
   }

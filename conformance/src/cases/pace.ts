@@ -12,9 +12,9 @@ export function blockedSince(): () => number {
   return () => (3 * delays.max) / 1_000_000;
 }
 
-/** A short lease, which the timers of a busy machine can still keep up with. */
+/** A short lease, which a busy machine's timers and its broker's answers can still keep up with. */
 export function shortest(t: CaseContext): number {
-  return Math.max(2_000, t.supports.lease.granularity);
+  return Math.max(2_000, t.paced(2_000), t.supports.lease.granularity);
 }
 
 /** A process that did not run for a third of a lease can't extend it: nothing is shown, good or bad. @throws InfrastructureError */

@@ -132,6 +132,11 @@ export class Context implements CaseContext {
     return this.#names.fresh(name);
   }
 
+  /** All fresh names that this case was given. */
+  get names(): readonly string[] {
+    return this.#names.given;
+  }
+
   connect(options?: ConnectCaseOptions): Promise<CaseBus> {
     return this.opened.connect(options);
   }

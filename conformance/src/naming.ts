@@ -13,6 +13,7 @@ export class Names {
   readonly #run: string;
   readonly #mark: string;
   readonly #next: () => number;
+  readonly #given: string[] = [];
 
   constructor(run: string, caseId: string, next: () => number) {
     this.#run = run;
@@ -25,6 +26,21 @@ export class Names {
       .toLowerCase()
       .replaceAll(/[^a-z0-9]+/g, '')
       .slice(0, 12);
-    return `${this.#mark}-${plain === '' ? 'x' : plain}-${this.#run}-${this.#next()}`;
+    const fresh = `${this.#mark}-${plain === '' ? 'x' : plain}-${this.#run}-${this.#next()}`;
+    this.#given.push(fresh);
+    return fresh;
   }
+
+  /** All that were given. */
+  get given(): readonly string[] {
+    return this.#given;
+  }
+}
+
+/** Whether what has this name at the broker was made for one of these: `o2-orders-r1x2y3-7__dlq` is of `o2-orders-r1x2y3-7`. */
+export function isMadeFor(name: string, given: Iterable<string>): boolean {
+  return [...given].some((one) => {
+    const at = name.indexOf(one);
+    return at >= 0 && !/^\d/.test(name.slice(at + one.length));
+  });
 }

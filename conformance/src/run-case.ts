@@ -141,6 +141,7 @@ async function once(one: ConformanceCase, shared: RunShared): Promise<Attempt> {
     rejections: shared.rejections.since(began),
     healthy: async () => (await harness.healthy?.()) ?? true,
   });
+  await harness.tidy?.(t.names).catch(() => undefined); // what is left now, `close` takes
   shared.facts = { ...shared.facts, ...t.opened.facts };
   t.recorder.stop();
   return { ended, support, t, infrastructure: thrown instanceof InfrastructureError ? thrown.message : null };

@@ -137,10 +137,7 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
 /** With the broker, or connections to it, for itself. */
 async function runAlone(one: ConformanceCase, shared: RunShared): ReturnType<typeof runCase> {
   const { harness } = shared;
-  if (harness.apart === undefined) {
-    await harness.tidy?.().catch(() => undefined);
-    return runCase(one, shared);
-  }
+  if (harness.apart === undefined) return runCase(one, shared);
   const own = { ...shared, harness: await harness.apart() };
   try {
     return await runCase(one, own);

@@ -83,8 +83,12 @@ export interface Harness {
    * connections then run beside others. Absent: they run one at a time, as those that strike the broker itself do.
    */
   apart?(): Promise<Harness>;
-  /** Called before a case that has the broker for itself: what others made may go, so that a restart is quick. */
-  tidy?(): Promise<void>;
+  /**
+   * Deletes what a case that has ended made. A broker that keeps it all is slow, and slower to come back.
+   *
+   * @param names The names that it used, each fresh: those of everything that it made begin with one, behind any prefix.
+   */
+  tidy?(names: readonly string[]): Promise<void>;
   /** Deletes what was created under the run's prefix. */
   close(): Promise<void>;
 }

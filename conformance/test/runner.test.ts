@@ -314,3 +314,31 @@ function logs(allow: boolean): ConformanceCase {
     await t.consume(bus, orders, { group: t.group('g') });
   });
 }
+
+describe('tidy', () => {
+  test('is told every name of a case that has ended, however it ended', async () => {
+    const told: (readonly string[])[] = [];
+    const used: string[] = [];
+    const harness: Harness = { ...memoryHarness(), tidy: async (names) => void told.push(names) };
+    const result = await verdict(
+      one(async (t) => {
+        used.push(t.topic('orders').name, t.group('inventory'));
+        t.equal(1, 2, 'one');
+      }),
+      harness,
+    );
+    expect([result.verdict, told]).toEqual(['failed', [used]]);
+  });
+
+  test('a case is not judged by it', async () => {
+    const harness: Harness = { ...memoryHarness(), tidy: () => Promise.reject(new Error('no')) };
+    expect(
+      (
+        await verdict(
+          one(async (t) => trusts(t)),
+          harness,
+        )
+      ).verdict,
+    ).toBe('passed');
+  });
+});

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { Admin, AssignerProtocol, Cluster, Kafka, Producer } from 'kafkajs';
+import type { Admin, AssignerProtocol, Cluster, Kafka } from 'kafkajs';
 import { NotAble, type Spy } from '../target.ts';
 
 interface Client {
@@ -13,11 +13,23 @@ interface Leaver {
   leaveGroup(request: { readonly groupId: string; readonly memberId: string }): Promise<unknown>;
 }
 
+/** A client of its own for one use: kafkajs asks for every topic that a client ever used, and fails when one of them is gone. */
+async function briefly<C extends { connect(): Promise<void>; disconnect(): Promise<void> }, T>(
+  client: C,
+  use: (client: C) => Promise<T>,
+): Promise<T> {
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.disconnect();
+  }
+}
+
 /** A client of Kafka beside the adapter: what the harness looks at and changes. Connects when it is first needed. */
 export class KafkaOutside {
   readonly #brokers: readonly string[];
   #client: Promise<Client> | null = null;
-  #producer: Promise<Producer> | null = null;
 
   /** @param address `host:port` of a plain listener. */
   constructor(address: string) {
@@ -91,9 +103,11 @@ export class KafkaOutside {
       objects: async (part) => (await this.topics()).filter((name) => name.includes(part)),
       consumers: async (topic, group) => (await this.membersOf(`${topic}__${group}`)).length,
       depth: async (topic, group) => {
-        const admin = await this.admin();
-        const ends = await admin.fetchTopicOffsets(topic);
-        const [committed] = await admin.fetchOffsets({ groupId: `${topic}__${group}`, topics: [topic] });
+        const { kafka } = await this.#connected();
+        const [ends, committed] = await briefly(kafka.admin(), async (admin) => [
+          await admin.fetchTopicOffsets(topic),
+          (await admin.fetchOffsets({ groupId: `${topic}__${group}`, topics: [topic] }))[0],
+        ]);
         return ends.reduce((sum, { partition, high, low }) => {
           const at = Number(committed?.partitions.find((one) => one.partition === partition)?.offset ?? -1);
           return sum + Number(high) - (at < 0 ? Number(low) : at);
@@ -110,8 +124,9 @@ export class KafkaOutside {
           value: Buffer.from(body),
           headers: Object.fromEntries(values) as Record<string, string>,
         };
-        const producer = await this.#sender();
-        await producer.send({ topic, messages: [message] });
+        const { kafka } = await this.#connected();
+        const producer = kafka.producer({ allowAutoTopicCreation: false });
+        await briefly(producer, () => producer.send({ topic, messages: [message] }));
       },
     };
   }
@@ -121,17 +136,7 @@ export class KafkaOutside {
   }
 
   async close(): Promise<void> {
-    await (await this.#producer?.catch(() => null))?.disconnect();
     await (await this.#client?.catch(() => null))?.admin.disconnect();
-  }
-
-  async #sender(): Promise<Producer> {
-    this.#producer ??= this.#connected().then(async ({ kafka }) => {
-      const producer = kafka.producer({ allowAutoTopicCreation: false });
-      await producer.connect();
-      return producer;
-    });
-    return this.#producer;
   }
 
   #connected(): Promise<Client> {

@@ -1,5 +1,6 @@
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
 import type { KafkaBroker, KafkaStart } from '@waybill/testbed';
+import { isMadeFor } from '../naming.ts';
 import { type FaultAction, type Harness, type MissingTarget, NotAble } from '../target.ts';
 import { KafkaOutside } from './kafka-outside.ts';
 import { Connections, deaths, done, startHarness } from './started.ts';
@@ -41,24 +42,21 @@ async function harnessOf(
 ): Promise<Harness> {
   const config = (url: string): AdapterConfig => ({ url, options, client: 'waybill-suite' });
   const outside = new KafkaOutside(broker.plain);
-  const named = new Set<string>();
-  const connections = await Connections.open(broker, (url) => {
-    const made = adapters.createAdapter(config(url));
-    const provision = made.provision.bind(made);
-    return Object.assign(made, {
-      provision: (...call: Parameters<Adapter['provision']>) => {
-        const [{ destination, groups }] = call;
-        for (const { name } of [destination, ...groups.flatMap(({ inbox }) => inbox ?? [])]) named.add(name);
-        return provision(...call);
-      },
-    });
-  });
+  const make = (url: string): Adapter => adapters.createAdapter(config(url));
+  const connections = await Connections.open(broker, make);
+  const left = new Set<string>();
+  const tidy = async (names: readonly string[]): Promise<void> => {
+    for (const name of names) left.add(name);
+    const gone = [...left];
+    await outside.deleteAll((await outside.topics()).filter((name) => isMadeFor(name, gone)));
+    for (const name of gone) left.delete(name);
+  };
   return {
     name: 'kafka',
     how: broker.how,
     kind: broker.kind,
     version: broker.version,
-    supports: adapters.createAdapter(config(broker.url)).supports,
+    supports: make(broker.url).supports,
     adapter: () => connections.adapter(),
     // Refusing sends for a while is none of them: a topic wants no more replicas in sync than it has. Every record that
     // Waybill sends has its id in a header of this name, and nothing else that it asks for does.
@@ -68,12 +66,10 @@ async function harnessOf(
     spy: outside.spy(),
     child: { module, config: config(connections.childUrl()) },
     healthy: () => outside.answers(),
-    // A node that has thousands of partitions looks into each after a kill, for minutes.
-    ...(connections.ours && { tidy: async () => outside.deleteAll(await outside.topics()) }),
+    tidy,
     close: async (): Promise<void> => {
       try {
-        const there = connections.ours ? [] : await outside.topics();
-        await outside.deleteAll(there.filter((name) => named.has(name)));
+        if (left.size > 0 && !connections.ours) await tidy([]);
         await outside.close();
       } finally {
         await broker[Symbol.asyncDispose]();

@@ -1,5 +1,6 @@
 import type { Adapter, AdapterConfig, AdapterModule } from '@waybill/core/adapter';
 import type { RabbitmqBroker, RabbitmqStart } from '@waybill/testbed';
+import { isMadeFor } from '../naming.ts';
 import { type Harness, type MissingTarget, NotAble, type Spy } from '../target.ts';
 import { Connections, deaths, startHarness } from './started.ts';
 
@@ -48,17 +49,17 @@ async function harnessOf(
     ...(connections.ours && { spy: spyOf(broker) }),
     child: { module, config: config(connections.childUrl()) },
     healthy: () => reachable(make(broker.url)),
-    ...(connections.ours && { tidy: () => tidy(broker) }),
+    ...(connections.ours && { tidy: (names: readonly string[]) => tidy(broker, names) }),
     close: () => broker[Symbol.asyncDispose](),
   };
 }
 
 /** A node that has hundreds of quorum queues takes long to come back. */
-async function tidy(broker: RabbitmqBroker): Promise<void> {
+async function tidy(broker: RabbitmqBroker, names: readonly string[]): Promise<void> {
   for (const kind of ['queues', 'exchanges']) {
     const found = (await broker.api('GET', `/api/${kind}/%2F?columns=name`)) as { name: string }[];
     for (const { name } of found)
-      if (!/^(?:__|amq\.|$)/.test(name)) await broker.api('DELETE', `/api/${kind}/%2F/${encodeURIComponent(name)}`);
+      if (isMadeFor(name, names)) await broker.api('DELETE', `/api/${kind}/%2F/${encodeURIComponent(name)}`);
   }
 }
 

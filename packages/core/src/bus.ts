@@ -18,6 +18,7 @@ import { makeOutput } from './output.ts';
 import { type Broker, type Place, Places } from './places.ts';
 import { type Plan, resolvePlan } from './plan.ts';
 import { checkHeld, planReplay, type ReplayOptions } from './replay.ts';
+import { startPosition } from './start.ts';
 import { Subscription } from './subscription.ts';
 import { capability, type CapabilityPath, type Supports } from './supports.ts';
 import type { AnyTopic, Topic } from './topic.ts';
@@ -205,7 +206,7 @@ export class Bus {
         'invalid',
         `reset of '${topic.name}/${group}': the group runs in this process; close its subscription, or use subscription.seek`,
       );
-    const position = to instanceof Date ? { time: to.getTime() } : to;
+    const position = startPosition(to, `reset of '${topic.name}/${group}': the position`);
     try {
       await link.adapter.reset(place.destination, group, this.#places.groupAddress(topic.name, group), position);
     } catch (error) {

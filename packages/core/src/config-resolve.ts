@@ -15,6 +15,7 @@ import type { Adapter, StartPosition } from './contract.ts';
 import { duration } from './duration.ts';
 import { DEFAULTS } from './options.ts';
 import { adapterOf, type AdapterPackages } from './schemes.ts';
+import { startPosition } from './start.ts';
 import { parseBrokerUrl } from './url.ts';
 
 /** Fills in the defaults of a configuration that has been checked. */
@@ -84,9 +85,8 @@ function resolveBackoff(config: BackoffConfig): BackoffPolicy {
 }
 
 function resolveStart(start: NonNullable<SubscriptionConfig['start']>): StartPosition {
-  if (start === 'held' || start === 'earliest' || start === 'latest') return start;
-  if (start instanceof Date) return { time: start.getTime() };
-  return typeof start === 'string' ? { time: Date.parse(start) } : start;
+  const time = typeof start === 'string' ? Date.parse(start) : Number.NaN;
+  return Number.isNaN(time) ? startPosition(start, 'start') : { time };
 }
 
 /** A map without prototype, because `constructor` is a good name for a topic. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { type Duration, duration } from './duration.ts';
 import { compileFilter, type Filter } from './filter.ts';
 import { checkName } from './names.ts';
+import { startPosition } from './start.ts';
 
 /*
  * The shape of a configuration. Leaves are predicates with the words of their bound: an issue's message is what is
@@ -79,15 +80,8 @@ const isoTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}
 
 /** `start`, also as people write times in YAML. */
 function isStart(value: unknown): boolean {
-  if (value instanceof Date) return !Number.isNaN(value.getTime());
-  if (typeof value === 'string') {
-    return ['held', 'earliest', 'latest'].includes(value) || (isoTime.test(value) && !Number.isNaN(Date.parse(value)));
-  }
-  if (!isRecord(value) || Object.keys(value).length !== 1) return false;
-  const { time, position } = value;
-  if (Object.hasOwn(value, 'time')) return Number.isSafeInteger(time) && Number(time) >= 0;
-  const entries = isRecord(position) ? Object.values(position) : [];
-  return entries.length > 0 && entries.every((one) => typeof one === 'string');
+  if (typeof value === 'string' && isoTime.test(value)) return !Number.isNaN(Date.parse(value));
+  return succeeds(() => startPosition(value, 'start')) !== null;
 }
 
 function isFilter(value: unknown): boolean {

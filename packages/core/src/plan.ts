@@ -7,6 +7,7 @@ import type { IdempotencyStore } from './idempotent.ts';
 import { checkName } from './names.ts';
 import { type BatchOptions, DEFAULTS, type SubscribeOptions } from './options.ts';
 import { quote } from './quote.ts';
+import { startPosition } from './start.ts';
 import type { Supports } from './supports.ts';
 
 /** A subscription's effective options: every default filled in, every bound checked. Times in ms. Shown by `doctor`. */
@@ -153,7 +154,7 @@ export function resolvePlan(
     nonRetryable: options.retry.nonRetryable ?? null,
     deadLetter,
     onExhausted: oneOf('onExhausted', options.onExhausted, 'drop', ['drop', 'stop']),
-    start: startOf(options.start),
+    start: attempt(problems, () => startPosition(options.start ?? 'held', 'start')) ?? 'held',
     filter,
     matches,
     atMostOnce:
@@ -230,11 +231,6 @@ function againstTransaction({
   if (delivery === 'at-most-once')
     problems.push(`delivery 'at-most-once' and transactional don't go together: it settles before there are results`);
   return problems;
-}
-
-function startOf(start: SubscribeOptions['start']): StartPosition {
-  if (start === undefined) return 'held';
-  return start instanceof Date ? { time: start.getTime() } : start;
 }
 
 function attempt<T>(problems: string[], what: () => T): T | undefined {

@@ -6,6 +6,7 @@ import { type Need, unmet } from './negotiation.ts';
 import type { SubscribeOptions } from './options.ts';
 import type { Place } from './places.ts';
 import { type Plan, resolvePlan } from './plan.ts';
+import { startPosition } from './start.ts';
 
 export interface ReplayOptions {
   /** Its own group, so that no other is disturbed. */
@@ -72,8 +73,7 @@ export async function checkHeld({ topic, destination, broker }: Place, start: St
 }
 
 function startOf(from: ReplayOptions['from'], now: number): StartPosition {
-  if (from instanceof Date) return { time: from.getTime() };
   if (typeof from === 'number' || (typeof from === 'string' && /^\d/.test(from)))
-    return { time: now - duration(from as Duration, 'from') };
-  return from as StartPosition;
+    return { time: Math.max(0, now - duration(from as Duration, 'from')) };
+  return startPosition(from, 'from');
 }

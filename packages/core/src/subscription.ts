@@ -5,6 +5,7 @@ import type { Dispatcher } from './dispatcher.ts';
 import { WaybillError } from './errors.ts';
 import type { Plan } from './plan.ts';
 import { quote } from './quote.ts';
+import { startPosition } from './start.ts';
 
 /** What a subscription needs of its bus. */
 export interface SubscriptionOwner {
@@ -89,7 +90,7 @@ export class Subscription {
   async seek(to: StartPosition | Date): Promise<void> {
     this.#open();
     if (!this.#owner.canSeek) throw await this.#owner.refuse('seek', 'seek moves a running group');
-    await this.#consumer.seek(to instanceof Date ? { time: to.getTime() } : to);
+    await this.#consumer.seek(startPosition(to, `seek of '${this.topic}/${this.group}': the position`));
   }
 
   /** Published for the group and not settled (F5). */

@@ -39,20 +39,21 @@ export function memory(options: MemoryOptions = {}): Adapter & { readonly broker
 }
 
 /**
- * For a URL: `memory:` has a broker of its own, `memory:name` shares one with every adapter of that name in this
+ * For a URL: `memory:` has a broker of its own, `memory://name` shares one with every adapter of that name in this
  * process.
  *
  * @throws WaybillError `invalid`
  */
 export function createAdapter(config: AdapterConfig): Adapter {
-  const name = /^memory:(?:\/\/)?([A-Za-z0-9._-]{0,64})$/.exec(config.url)?.[1];
-  if (name === undefined) {
+  const url = /^memory:(?:\/\/([A-Za-z0-9._-]{0,64}))?$/.exec(config.url);
+  if (url === null) {
     throw new WaybillError(
       'invalid',
-      `the URL of a memory broker is 'memory:' or 'memory:name'; a name has up to 64 letters, digits, '.', '-' and '_'`,
+      `the URL of a memory broker is 'memory:' or 'memory://name'; a name has up to 64 letters, digits, '.', '-' and '_'`,
     );
   }
   const options = config.options as MemoryOptions;
+  const [, name = ''] = url;
   if (name === '' || options.broker !== undefined) return memory(options);
   const { ofAdapter, ofBroker } = split(options);
   return memory({ ...ofAdapter, broker: brokerNamed(name, ofBroker) });
@@ -63,7 +64,7 @@ function brokerNamed(name: string, options: BrokerOptions): MemoryBroker {
   const existing = named.get(name);
   if (existing?.settings === settings) return existing.broker;
   if (existing !== undefined) {
-    throw new WaybillError('invalid', `memory:${name} exists in this process with other options`);
+    throw new WaybillError('invalid', `memory://${name} exists in this process with other options`);
   }
   const broker = new MemoryBroker(options);
   named.set(name, { broker, settings });

@@ -1,3 +1,4 @@
+import { connect } from '@waybill/core';
 import { type Adapter, CAPABILITIES, capability, type CapabilityPath } from '@waybill/core/adapter';
 import { expect, test } from 'vitest';
 import {
@@ -26,16 +27,24 @@ async function exchange(one: Adapter, other: Adapter): Promise<boolean> {
   return seen;
 }
 
-test('memory: has a broker of its own, memory:name shares one, options included', async () => {
+test('memory: has a broker of its own, memory://name shares one, options included', async () => {
   expect(await exchange(open('memory:'), open('memory:'))).toBe(false);
-  expect(await exchange(open('memory:shared'), open('memory://shared', { hide: ['lag'] }))).toBe(true);
-  expect(await exchange(open('memory:one'), open('memory:two'))).toBe(false);
-  expect(() => open('memory:shared', { maxBytes: 5_000 })).toThrow(/shared exists in this process with other options/);
+  expect(await exchange(open('memory://shared'), open('memory://shared', { hide: ['lag'] }))).toBe(true);
+  expect(await exchange(open('memory://one'), open('memory://two'))).toBe(false);
+  expect(() => open('memory://shared', { maxBytes: 5_000 })).toThrow(
+    /shared exists in this process with other options/,
+  );
   const broker = new MemoryBroker();
   expect(await exchange(memory({ broker }), memory({ broker, settle: 'cumulative' }))).toBe(true);
 });
 
+test('a name is one that core takes in a URL, too', async () => {
+  await using bus = await connect('memory://shop');
+  expect(bus.health().status).toBe('ready');
+});
+
 test.each([
+  ['memory:shop', {}, /'memory:' or 'memory:\/\/name'/],
   ['memory:a b', {}, /the URL of a memory broker/],
   ['memory:?x=1', {}, /the URL of a memory broker/],
   ['memory:', { maxByte: 1 }, /maxByte is not an option; allowed: maxBytes, /],

@@ -24,6 +24,11 @@ export interface ExponentialOptions {
   readonly jitter?: number;
 }
 
+/** A policy as people write it: durations in words, and defaults left out. */
+export type BackoffConfig =
+  | ({ readonly kind: 'exponential' } & ExponentialOptions)
+  | { readonly kind: 'fixed'; readonly delay: Duration; readonly jitter?: number };
+
 /**
  * Delays that grow. Default: 200 ms, then twice as long each time, up to 30 s, ± 20 % (R2).
  *
@@ -52,6 +57,17 @@ export function fixed(delay: Duration, options: { readonly jitter?: number } = {
     delay: duration(delay, 'backoff delay'),
     jitter: between(options.jitter ?? 0, 0, 1, 'backoff jitter'),
   });
+}
+
+/**
+ * The policy that this describes, such as one of a configuration, with the defaults of what it leaves out.
+ *
+ * @throws WaybillError `invalid`, naming the option, its value and what is allowed.
+ */
+export function policyOf({ kind, ...options }: BackoffConfig): BackoffPolicy {
+  if (kind === 'fixed') return fixed((options as { readonly delay: Duration }).delay, options);
+  if (kind === 'exponential') return exponential(options);
+  throw new WaybillError('invalid', `backoff kind is ${quote(kind)}; allowed: exponential, fixed`);
 }
 
 /**

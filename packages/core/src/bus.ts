@@ -141,8 +141,7 @@ export class Bus {
     checkHandler(handler, `subscription '${topic.name}/${options.group}'`);
     const place = this.#places.of(untyped(topic));
     const { config } = this.#parts;
-    const { address, ...overrides } = config.subscriptions[`${topic.name}/${options.group}`] ?? {};
-    void address; // it names the group at the broker; see Places
+    const overrides = config.subscriptions[`${topic.name}/${options.group}`] ?? {};
     const { supports } = place.broker.link.adapter;
     const plan = resolvePlan(topic, options, overrides, supports, place.destination.partitions ?? 1);
     const needs = [...place.unmet, ...unmet(subscriptionNeeds(topic, plan, place.destination.partitions), supports)];

@@ -1,7 +1,6 @@
-import { type BackoffPolicy, exponential, fixed } from './backoff.ts';
+import { policyOf } from './backoff.ts';
 import { isAdapter } from './config-references.ts';
 import type {
-  BackoffConfig,
   BrokerConfig,
   ResolvedBroker,
   ResolvedConfig,
@@ -73,15 +72,10 @@ function resolveSubscription(config: SubscriptionConfig): SubscriptionOverrides 
   return frozenCopy({
     ...others,
     ...(retry !== undefined && {
-      retry: { ...retry, ...(retry.backoff !== undefined && { backoff: resolveBackoff(retry.backoff) }) },
+      retry: { ...retry, ...(retry.backoff !== undefined && { backoff: policyOf(retry.backoff) }) },
     }),
     ...(start !== undefined && { start: resolveStart(start) }),
   }) as SubscriptionOverrides;
-}
-
-function resolveBackoff(config: BackoffConfig): BackoffPolicy {
-  const { kind, ...options } = config;
-  return kind === 'fixed' ? fixed(config.delay, options) : exponential(options);
 }
 
 function resolveStart(start: NonNullable<SubscriptionConfig['start']>): StartPosition {

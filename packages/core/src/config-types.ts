@@ -1,4 +1,4 @@
-import type { ExponentialOptions } from './backoff.ts';
+import type { BackoffConfig } from './backoff.ts';
 import type { Adapter, StartPosition } from './contract.ts';
 import type { Duration } from './duration.ts';
 import type { RetryOptions, SubscribeOptions } from './options.ts';
@@ -31,10 +31,6 @@ export interface SubscriptionConfig extends Pick<SubscribeOptions, Serialisable 
   /** The existing group to attach to: Kafka group id, Redis group, queue name. */
   readonly address?: string;
 }
-
-export type BackoffConfig =
-  | ({ readonly kind: 'exponential' } & ExponentialOptions)
-  | { readonly kind: 'fixed'; readonly delay: Duration; readonly jitter?: number };
 
 /** What `waybill.config.*` or the argument of `connect` holds. */
 export interface WaybillConfig {

@@ -25,6 +25,8 @@ export interface ConnectOptions {
   readonly random?: () => number;
 }
 
+const KNOWN = ['topics', 'log', 'closeOn', 'clock', 'random'];
+
 /**
  * Connects to every configured broker, checks what the given topics need, provisions them, and only then resolves.
  *
@@ -33,6 +35,9 @@ export interface ConnectOptions {
  * `unsupported` for needs that no broker meets, or what the broker answered (`denied`, `disconnected`, `timeout` …).
  */
 export async function connect(config?: string | WaybillConfig, options: ConnectOptions = {}): Promise<Bus> {
+  for (const name of Object.keys(options))
+    if (!KNOWN.includes(name))
+      throw new WaybillError('invalid', `connect: ${name} is not an option; allowed: ${KNOWN.join(', ')}`);
   const resolved = await loadConfig(config);
   const { clock = systemClock, random = Math.random } = options;
   const events: Events = new Events((where, error) =>

@@ -3,14 +3,13 @@
  *
  * @module
  */
-export { type BackoffPolicy, exponential, type ExponentialOptions, fixed } from './backoff.ts';
+export { type BackoffConfig, type BackoffPolicy, exponential, type ExponentialOptions, fixed } from './backoff.ts';
 export { Bus, type Description, type PublishResult } from './bus.ts';
 export { type Clock, systemClock } from './clock.ts';
 export type { Codec, CodecName } from './codec.ts';
 export { defineConfig, parseConfig } from './config.ts';
 export { loadConfig } from './config-file.ts';
 export type {
-  BackoffConfig,
   BrokerConfig,
   ResolvedBroker,
   ResolvedConfig,

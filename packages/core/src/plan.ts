@@ -1,4 +1,5 @@
-import { type BackoffPolicy, exponential } from './backoff.ts';
+import { type BackoffPolicy, exponential, policyOf } from './backoff.ts';
+import type { SubscriptionOverrides } from './config-types.ts';
 import type { StartPosition } from './contract.ts';
 import { type Duration, duration } from './duration.ts';
 import { WaybillError } from './errors.ts';
@@ -45,28 +46,10 @@ export interface Plan {
   readonly batch: { readonly size: number; readonly linger: number } | null;
 }
 
-const KNOWN = new Set([
-  'group',
-  'concurrency',
-  'prefetch',
-  'prefetchBytes',
-  'retry',
-  'deadLetter',
-  'onExhausted',
-  'start',
-  'filter',
-  'delivery',
-  'timeout',
-  'lease',
-  'onExpired',
-  'maxDeliveries',
-  'idempotent',
-  'transactional',
-  'drain',
-  'batch',
-  'address',
-]);
-const KNOWN_RETRY = new Set(['attempts', 'backoff', 'mode', 'nonRetryable']);
+const KNOWN =
+  'group concurrency prefetch prefetchBytes retry deadLetter onExhausted start filter delivery timeout lease onExpired maxDeliveries idempotent transactional drain batch'.split(
+    ' ',
+  );
 
 /**
  * What the code says, overridden by what the configuration says of this subscription, with defaults.
@@ -76,16 +59,22 @@ const KNOWN_RETRY = new Set(['attempts', 'backoff', 'mode', 'nonRetryable']);
 export function resolvePlan(
   topic: { readonly name: string; readonly ordered: boolean },
   code: SubscribeOptions & { readonly batch?: BatchOptions },
-  config: Partial<SubscribeOptions>,
+  config: SubscriptionOverrides,
   supports: Supports,
   partitions: number,
 ): Plan {
   const problems: string[] = [];
-  const options = { ...code, ...config, retry: { ...code.retry, ...config.retry } };
-  for (const name of Object.keys(options))
-    if (!KNOWN.has(name)) problems.push(`${name} is not an option of a subscription`);
-  for (const name of Object.keys(options.retry))
-    if (!KNOWN_RETRY.has(name)) problems.push(`retry.${name} is not an option`);
+  const { address: _, ...overrides } = config; // it names the group at the broker
+  const options = { ...code, ...overrides, retry: { ...code.retry, ...config.retry } };
+  const { batch, idempotent, retry } = options;
+  const known = (path: string, given: object | undefined, names: readonly string[]): void => {
+    for (const name of Object.keys(given ?? {}))
+      if (!names.includes(name)) problems.push(`${path}${name} is not an option; allowed: ${names.join(', ')}`);
+  };
+  known('', options, KNOWN);
+  known('retry.', retry, ['attempts', 'backoff', 'mode', 'nonRetryable']);
+  known('batch.', batch, ['size', 'linger']);
+  known('idempotent.', idempotent, ['store', 'window', 'onStoreError']);
   attempt(problems, () => checkName('group', code.group));
 
   const whole = (name: string, value: number | undefined, fallback: number, low: number, high: number): number => {
@@ -107,8 +96,7 @@ export function resolvePlan(
     return fallback;
   };
 
-  const { batch } = options;
-  const size = batch === undefined ? 0 : whole('batch.size', batch.size, 1, 1, 10_000);
+  const size = batch === undefined ? 0 : whole('batch.size', batch.size ?? Number.NaN, 1, 1, 10_000);
   const concurrency = whole(
     'concurrency',
     options.concurrency,
@@ -118,7 +106,7 @@ export function resolvePlan(
   );
   const perPartition = supports.receive.credit === 'partition' ? 8 * partitions : 0;
   const computed = Math.max(2 * concurrency * Math.max(1, size), supports.receive.batch, perPartition);
-  const attempts = whole('retry.attempts', options.retry.attempts, DEFAULTS.attempts, 1, 1_000);
+  const attempts = whole('retry.attempts', retry.attempts, DEFAULTS.attempts, 1, 1_000);
   const deadLetter = options.deadLetter ?? true;
   if (deadLetter === false && options.onExhausted === undefined)
     problems.push(`deadLetter: false needs onExhausted: 'drop' (settle and count) or 'stop' (keep and stop)`);
@@ -126,20 +114,24 @@ export function resolvePlan(
     problems.push(`onExhausted: ${quote(options.onExhausted)} needs deadLetter: false`);
   if (typeof deadLetter !== 'boolean' && deadLetter !== 'key')
     problems.push(`deadLetter is ${quote(deadLetter)}; allowed: true, false, 'key'`);
-  const retryMode = options.retry.mode ?? null;
+  const retryMode = retry.mode ?? null;
   if (retryMode !== null) oneOf('retry.mode', retryMode, 'in-place', ['in-place', 'requeue']);
   if (topic.ordered && retryMode === 'requeue')
     problems.push(`retry.mode 'requeue' would break the order that topic '${topic.name}' needs; use 'in-place'`);
   if (batch !== undefined && options.delivery === 'at-most-once')
     problems.push(`batch and delivery 'at-most-once' don't go together`);
-  if (batch !== undefined && options.idempotent !== undefined) problems.push(`batch and idempotent don't go together`);
+  if (batch !== undefined && idempotent !== undefined) problems.push(`batch and idempotent don't go together`);
   const { transactional = false } = options;
   if (typeof transactional !== 'boolean')
     problems.push(`transactional is ${quote(transactional)}; allowed: true, false`);
   else if (transactional) problems.push(...againstTransaction(options));
   const filter = options.filter ?? null;
   const matches = filter === null ? null : (attempt(problems, () => compileFilter(filter)) ?? null);
-  const { idempotent } = options;
+  if (idempotent !== undefined && !isStore(idempotent.store))
+    problems.push(`idempotent.store is ${quote(idempotent.store)}; allowed: an object with claim, done and release`);
+  const { nonRetryable = null } = retry;
+  if (nonRetryable !== null && typeof nonRetryable !== 'function')
+    problems.push(`retry.nonRetryable is ${quote(nonRetryable)}; allowed: a function`);
   const plan: Plan = {
     topic: topic.name,
     group: code.group,
@@ -149,9 +141,9 @@ export function resolvePlan(
     prefetchChosen: options.prefetch !== undefined,
     prefetchBytes: whole('prefetchBytes', options.prefetchBytes, DEFAULTS.prefetchBytes, 1_024, 2 ** 40),
     attempts,
-    backoff: options.retry.backoff ?? exponential(),
+    backoff: attempt(problems, () => policyOf(retry.backoff ?? { kind: 'exponential' })) ?? exponential(),
     retryMode,
-    nonRetryable: options.retry.nonRetryable ?? null,
+    nonRetryable,
     deadLetter,
     onExhausted: oneOf('onExhausted', options.onExhausted, 'drop', ['drop', 'stop']),
     start: attempt(problems, () => startPosition(options.start ?? 'held', 'start')) ?? 'held',
@@ -231,6 +223,11 @@ function againstTransaction({
   if (delivery === 'at-most-once')
     problems.push(`delivery 'at-most-once' and transactional don't go together: it settles before there are results`);
   return problems;
+}
+
+function isStore(store: unknown): boolean {
+  const { claim, done, release } = (store ?? {}) as Partial<IdempotencyStore>;
+  return [claim, done, release].every((method) => typeof method === 'function');
 }
 
 function attempt<T>(problems: string[], what: () => T): T | undefined {

@@ -6,6 +6,7 @@ import { type Need, unmet } from './negotiation.ts';
 import type { SubscribeOptions } from './options.ts';
 import type { Place } from './places.ts';
 import { type Plan, resolvePlan } from './plan.ts';
+import { quote } from './quote.ts';
 import { startPosition } from './start.ts';
 
 export interface ReplayOptions {
@@ -31,10 +32,22 @@ export interface Replay {
   readonly rate: number | null;
 }
 
-/** A replay as a subscription of its own kind: it retries in place, and dead-letters nothing. */
+const KNOWN = ['group', 'from', 'to', 'rate', 'filter', 'concurrency', 'partial'];
+
+/** A replay as a subscription of its own kind: it retries in place, and dead-letters nothing. @throws WaybillError `invalid` */
 export function planReplay(place: Place, options: ReplayOptions, now: number): Replay {
   const { topic, destination, broker } = place;
   const { supports } = broker.link.adapter;
+  const { to, rate = null, partial } = options;
+  const wrong = (rule: string): WaybillError =>
+    new WaybillError('invalid', `replay of '${topic.name}/${options.group}': ${rule}`);
+  for (const name of Object.keys(options))
+    if (!KNOWN.includes(name)) throw wrong(`${name} is not an option; allowed: ${KNOWN.join(', ')}`);
+  if (to !== undefined && to !== 'now') throw wrong(`to is ${quote(to)}; allowed: now`);
+  if (rate !== null && !(typeof rate === 'number' && rate > 0))
+    throw wrong(`rate is ${quote(rate)}; allowed: messages per second above 0`);
+  if (partial !== undefined && typeof partial !== 'boolean')
+    throw wrong(`partial is ${quote(partial)}; allowed: true, false`);
   const start = startOf(options.from, now);
   const code: SubscribeOptions = {
     group: options.group,
@@ -54,7 +67,7 @@ export function planReplay(place: Place, options: ReplayOptions, now: number): R
     plan: resolvePlan(topic, code, {}, supports, destination.partitions ?? 1),
     start,
     needs: [...place.unmet, ...unmet([need], supports)],
-    rate: options.rate ?? null,
+    rate,
   };
 }
 

@@ -159,7 +159,8 @@ export class Bus {
 
   /**
    * Reads a topic again, under a group of its own, up to what is stored when it starts (D8). Resolves with counts when
-   * everything has been handled; a message that fails all its attempts is counted, not dead-lettered.
+   * everything has been handled; a message that fails all its attempts is counted, not dead-lettered. Rejects with
+   * `closed` when the bus is closed before its end.
    */
   async replay<T, I>(
     topic: Topic<T, I>,
@@ -175,7 +176,13 @@ export class Bus {
     const subscription = await this.#consume(place, plan, handler as Handler<unknown>, { rate }, () => undefined);
     await subscription.ended;
     const { handled, dropped, filtered } = subscription.counts;
+    const cut = this.#closing !== null;
     await subscription.close();
+    if (cut)
+      throw new WaybillError(
+        'closed',
+        `replay of '${topic.name}': the bus was closed before its end, after ${handled} messages`,
+      );
     return { handled, failed: dropped, filtered };
   }
 

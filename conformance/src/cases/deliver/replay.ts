@@ -63,6 +63,24 @@ export const replays: readonly ConformanceCase[] = [
     },
   },
   {
+    id: 'D8.cut-short-is-told',
+    guarantees: ['D8', 'L2'],
+    title: 'A replay whose bus is closed before its end rejects, so that nobody takes a part for the whole.',
+    needs,
+    cost: 'quick',
+    run: async (t: CaseContext) => {
+      const { orders } = await settled(t, 30);
+      const bus = await t.connect();
+      let handled = 0;
+      const options = { group: t.group('reco'), from: 'earliest' as const, rate: 10 };
+      const replay = t.expectError(() => bus.replay(orders, options, () => void (handled += 1)), 'closed');
+      await t.until(() => handled > 0, 'the replay has begun');
+      await bus.close();
+      await t.within(replay, 'the replay ends');
+      t.ok(handled < 30, 'it was cut short');
+    },
+  },
+  {
     id: 'D8.end-fixed-at-the-start',
     guarantees: ['D8'],
     title: 'The end of a replay is fixed when it starts: under a flow that goes on it ends.',

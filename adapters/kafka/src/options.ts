@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { type BrokerUrl, type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/core/adapter';
+import { type BrokerUrl, type Duration, hostsOf, OptionChecks } from '@waybill/core/adapter';
 
 export interface KafkaOptions {
   /** `kafka://host:9092,host2:9092`, or `kafkas:` with TLS. Options below win over it. */
@@ -78,6 +78,7 @@ export interface Settings {
   readonly client: string;
 }
 
+const check = new OptionChecks('kafka');
 const known =
   'url username password sasl tls addresses durability replicas partitions retention maxMessageBytes idempotent compression lease onOutOfRange maxWait fetchBytes metadataAge timeout'.split(
     ' ',
@@ -85,89 +86,52 @@ const known =
 
 /** @throws WaybillError `invalid`, without a secret in it. */
 export function settingsOf(options: KafkaOptions, client: string): Settings {
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw wrong(`option ${name} is unknown; allowed: ${known.join(', ')}`);
-  const url = parseBrokerUrl(options.url ?? 'kafka://127.0.0.1:9092');
-  const { scheme, hosts, params, path } = url;
-  if (scheme !== 'kafka' && scheme !== 'kafkas') throw wrong(`the URL's scheme is ${scheme}; allowed: kafka, kafkas`);
-  if (path !== null && path !== '') throw wrong('the URL has a path; allowed: kafka://host:9092,host2:9092');
-  for (const name of Object.keys(params))
-    if (name !== 'sasl') throw wrong(`URL parameter ${name} is unknown; allowed: sasl`);
-  if (options.tls !== undefined && scheme !== 'kafkas') throw wrong('tls needs a kafkas: URL');
-  const durability = oneOf('durability', options.durability, ['process', 'replicated']);
-  const replicas = options.replicas === undefined ? null : whole('replicas', options.replicas, 1, 32);
+  check.known(options, known);
+  const url = check.url(options.url ?? 'kafka://127.0.0.1:9092', ['kafka', 'kafkas'], ['sasl']);
+  const { scheme, path } = url;
+  if (path !== null && path !== '') throw check.wrong('the URL has a path; allowed: kafka://host:9092,host2:9092');
+  if (options.tls !== undefined && scheme !== 'kafkas') throw check.wrong('tls needs a kafkas: URL');
+  const durability = check.oneOf('durability', options.durability, ['process', 'replicated']);
+  const replicas = options.replicas === undefined ? null : check.whole('replicas', options.replicas, 1, 32);
   if (durability === 'replicated' && replicas === 1)
-    throw wrong(`replicas is 1; durability 'replicated' needs 2 or more`);
+    throw check.wrong(`replicas is 1; durability 'replicated' needs 2 or more`);
   return {
-    hosts: (hosts.length === 0 ? [{ host: '127.0.0.1', port: null }] : hosts).map(({ host, port }) => ({
-      host,
-      port: port ?? 9092,
-    })),
+    hosts: hostsOf(url, 9092),
     sasl: saslOf(options, url),
     tls: scheme === 'kafkas' ? { ...options.tls } : null,
     addresses: addressesOf(options.addresses ?? {}),
     durability,
     replicas: replicas ?? (durability === 'replicated' ? 3 : -1),
-    partitions: whole('partitions', options.partitions ?? 6, 1, 1_000),
-    retention: duration(options.retention ?? '7d', 'kafka: retention'),
-    maxMessageBytes: whole('maxMessageBytes', options.maxMessageBytes ?? 1_048_588, 131_072, 256 * 1024 * 1024),
-    idempotent: flag('idempotent', options.idempotent),
-    gzip: oneOf('compression', options.compression, ['none', 'gzip']) === 'gzip',
-    lease: ms('lease', options.lease ?? '30s', 500, 1_800_000),
-    onOutOfRange: oneOf('onOutOfRange', options.onOutOfRange, ['earliest', 'latest', 'fail']),
-    maxWait: ms('maxWait', options.maxWait ?? 250, 10, 5_000),
-    fetchBytes: whole('fetchBytes', options.fetchBytes ?? 1024 * 1024, 65_536, 16 * 1024 * 1024),
-    metadataAge: ms('metadataAge', options.metadataAge ?? '60s', 1_000, 600_000),
-    timeout: ms('timeout', options.timeout ?? '10s', 500, 300_000),
+    partitions: check.whole('partitions', options.partitions ?? 6, 1, 1_000),
+    retention: check.time('retention', options.retention ?? '7d', 0),
+    maxMessageBytes: check.whole('maxMessageBytes', options.maxMessageBytes ?? 1_048_588, 131_072, 256 * 1024 * 1024),
+    idempotent: check.flag('idempotent', options.idempotent, false),
+    gzip: check.oneOf('compression', options.compression, ['none', 'gzip']) === 'gzip',
+    lease: check.time('lease', options.lease ?? '30s', 500, 1_800_000),
+    onOutOfRange: check.oneOf('onOutOfRange', options.onOutOfRange, ['earliest', 'latest', 'fail']),
+    maxWait: check.time('maxWait', options.maxWait ?? 250, 10, 5_000),
+    fetchBytes: check.whole('fetchBytes', options.fetchBytes ?? 1024 * 1024, 65_536, 16 * 1024 * 1024),
+    metadataAge: check.time('metadataAge', options.metadataAge ?? '60s', 1_000, 600_000),
+    timeout: check.time('timeout', options.timeout ?? '10s', 500, 300_000),
     client,
   };
 }
 
-function wrong(rule: string): WaybillError {
-  return new WaybillError('invalid', `kafka: ${rule}`);
-}
-
-function whole(name: string, value: unknown, least: number, most: number): number {
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: whole numbers from ${least} to ${most}`);
-}
-
-const ms = (name: string, value: Duration, least: number, most: number): number =>
-  whole(name, duration(value, `kafka: ${name}`), least, most);
-
-/** The first of what is allowed is the default. */
-function oneOf<T extends string>(name: string, value: T | undefined, allowed: readonly [T, ...T[]]): T {
-  if (value === undefined) return allowed[0];
-  if (allowed.includes(value)) return value;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: ${allowed.join(', ')}`);
-}
-
-function flag(name: string, value: unknown): boolean {
-  if (value === undefined || typeof value === 'boolean') return value === true;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: true, false`);
-}
-
-/** Never shows the value, which may be a password. */
-function text(name: string, value: unknown): string | null {
-  if (value === undefined || typeof value === 'string') return value ?? null;
-  throw wrong(`${name} must be a string`);
-}
-
 function saslOf(options: KafkaOptions, { username, password, params }: BrokerUrl): Settings['sasl'] {
-  const user = text('username', options.username) ?? username;
-  const secret = text('password', options.password) ?? password;
+  const user = check.text('username', options.username) ?? username;
+  const secret = check.text('password', options.password) ?? password;
   const wanted = options.sasl ?? params['sasl'];
   const mechanism = mechanisms.find((one) => one === (wanted ?? 'plain'));
   // Not shown: who means to give a password here may do so.
-  if (mechanism === undefined) throw wrong(`sasl is none of ${mechanisms.join(', ')}`);
+  if (mechanism === undefined) throw check.wrong(`sasl is none of ${mechanisms.join(', ')}`);
   if (user !== null && secret !== null) return { mechanism, username: user, password: secret };
   if (user === null && secret === null && wanted === undefined) return null;
-  throw wrong('sasl needs a user name and a password');
+  throw check.wrong('sasl needs a user name and a password');
 }
 
 function addressesOf(addresses: Readonly<Record<string, string>>): Settings['addresses'] {
   if (typeof addresses !== 'object' || addresses === null)
-    throw wrong('addresses must be a map of host:port to host:port');
+    throw check.wrong('addresses must be a map of host:port to host:port');
   return new Map(
     Object.entries(addresses).map(([from, to]) => {
       const [host, port] = splitAddress(to);
@@ -182,5 +146,5 @@ function splitAddress(address: unknown): [host: string, port: number] {
     (typeof address === 'string' && /^(?:\[([0-9a-f:.]+)\]|([\w.-]+)):(\d{1,5})$/i.exec(address)) || [];
   const host = bracketed ?? name;
   if (host !== undefined && (bracketed === undefined || isIP(bracketed) === 6)) return [host, Number(port)];
-  throw wrong(`addresses names ${JSON.stringify(address)}; allowed: host:port`);
+  throw check.wrong(`addresses names ${JSON.stringify(address)}; allowed: host:port`);
 }

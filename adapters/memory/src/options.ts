@@ -1,4 +1,4 @@
-import { type Clock, duration, type Duration, systemClock, WaybillError } from '@waybill/core/adapter';
+import { type Clock, type Duration, OptionChecks, systemClock } from '@waybill/core/adapter';
 import type { MemoryBroker } from './broker.ts';
 
 /** What a broker keeps and how it behaves. Every adapter instance that is connected to it sees the same. */
@@ -76,90 +76,41 @@ export interface AdapterSettings {
 
 const MiB = 1024 * 1024;
 
-/** @throws WaybillError `invalid`, naming every option that is wrong. */
+const check = new OptionChecks('memory');
+const ofBroker = ['maxBytes', 'maxBodyBytes', 'retain', 'maxAge', 'dedup', 'session', 'handover', 'copy', 'clock'];
+
+/** @throws WaybillError `invalid` */
 export function resolveBroker(options: BrokerOptions): BrokerSettings {
-  const check = new Checker();
-  check.known('', options, [
-    'maxBytes',
-    'maxBodyBytes',
-    'retain',
-    'maxAge',
-    'dedup',
-    'session',
-    'handover',
-    'copy',
-    'clock',
-  ]);
-  check.known('retain.', options.retain ?? {}, ['messages', 'bytes']);
-  check.known('dedup.', options.dedup ?? {}, ['window', 'messages']);
-  const settings: BrokerSettings = {
+  const { retain = {}, dedup = {}, maxAge = null } = options;
+  check.known(options, ofBroker);
+  check.known(retain, ['messages', 'bytes'], 'retain.');
+  check.known(dedup, ['window', 'messages'], 'dedup.');
+  return {
     maxBytes: check.whole('maxBytes', options.maxBytes ?? 64 * MiB, 1024),
     maxBodyBytes: check.whole('maxBodyBytes', options.maxBodyBytes ?? 4 * MiB, 1),
     retain: {
-      messages: check.whole('retain.messages', options.retain?.messages ?? 10_000, 0),
-      bytes: check.whole('retain.bytes', options.retain?.bytes ?? 16 * MiB, 0),
+      messages: check.whole('retain.messages', retain.messages ?? 10_000, 0),
+      bytes: check.whole('retain.bytes', retain.bytes ?? 16 * MiB, 0),
     },
-    maxAge: options.maxAge === undefined || options.maxAge === null ? null : check.time('maxAge', options.maxAge, 1),
+    maxAge: maxAge === null ? null : check.time('maxAge', maxAge, 1),
     dedup: {
-      window: check.time('dedup.window', options.dedup?.window ?? 60_000, 1),
-      messages: check.whole('dedup.messages', options.dedup?.messages ?? 100_000, 1),
+      window: check.time('dedup.window', dedup.window ?? 60_000, 1),
+      messages: check.whole('dedup.messages', dedup.messages ?? 100_000, 1),
     },
     session: check.time('session', options.session ?? 2_000, 1),
     handover: check.time('handover', options.handover ?? 35_000, 1),
-    copy: check.flag('copy', options.copy ?? true),
+    copy: check.flag('copy', options.copy, true),
     clock: options.clock ?? systemClock,
   };
-  check.done();
-  return settings;
 }
 
-/** @throws WaybillError `invalid`, naming every option that is wrong. */
+/** @throws WaybillError `invalid` */
 export function resolveAdapter(options: AdapterOptions): AdapterSettings {
-  const check = new Checker();
-  check.known('', options, ['settle', 'ordering', 'hide']);
-  const settle = check.oneOf('settle', options.settle ?? 'individual', ['individual', 'cumulative']);
-  const ordering = check.oneOf('ordering', options.ordering ?? 'key', ['key', 'none']);
-  const hide: readonly Hideable[] = Array.isArray(options.hide ?? [])
-    ? (options.hide ?? [])
-    : [String(options.hide) as Hideable];
-  for (const hidden of hide) check.oneOf('hide', hidden, HIDEABLE);
-  check.done();
-  return { cumulative: settle === 'cumulative', ordering: ordering === 'key', hidden: new Set(hide) };
-}
-
-class Checker {
-  readonly #problems: string[] = [];
-
-  known(path: string, options: object, names: readonly string[]): void {
-    for (const name of Object.keys(options)) {
-      if (!names.includes(name)) this.#problems.push(`${path}${name} is not an option; allowed: ${names.join(', ')}`);
-    }
-  }
-
-  whole(name: string, value: number, least: number): number {
-    if (!Number.isSafeInteger(value) || value < least) {
-      this.#problems.push(`${name} is ${String(value)}; allowed: a whole number from ${least}`);
-    }
-    return value;
-  }
-
-  time(name: string, value: Duration, least: number): number {
-    const ms = duration(value, `memory: ${name}`);
-    if (ms < least) this.#problems.push(`${name} is ${String(value)}; allowed: a duration from ${least} ms`);
-    return ms;
-  }
-
-  flag(name: string, value: boolean): boolean {
-    if (typeof value !== 'boolean') this.#problems.push(`${name} is ${String(value)}; allowed: true, false`);
-    return value;
-  }
-
-  oneOf<T extends string>(name: string, value: T, allowed: readonly T[]): T {
-    if (!allowed.includes(value)) this.#problems.push(`${name} is '${value}'; allowed: ${allowed.join(', ')}`);
-    return value;
-  }
-
-  done(): void {
-    if (this.#problems.length > 0) throw new WaybillError('invalid', `memory: ${this.#problems.join('; ')}`);
-  }
+  check.known(options, ['settle', 'ordering', 'hide']);
+  const hide: unknown = options.hide ?? [];
+  return {
+    cumulative: check.oneOf('settle', options.settle, ['individual', 'cumulative']) === 'cumulative',
+    ordering: check.oneOf('ordering', options.ordering, ['key', 'none']) === 'key',
+    hidden: new Set((Array.isArray(hide) ? hide : [hide]).map((one) => check.oneOf('hide', one, HIDEABLE))),
+  };
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/core/adapter';
+import { type Duration, hostsOf, OptionChecks } from '@waybill/core/adapter';
 
 export interface RabbitOptions {
   /**
@@ -61,94 +61,56 @@ export interface Settings {
   readonly client: string;
 }
 
+const check = new OptionChecks('rabbitmq');
 const known =
   'url username password vhost tls sasl server queues maxLength deliveryLimit delays heartbeat consumerTimeout timeout'.split(
     ' ',
   );
-const inUrl = ['sasl', 'server', 'queues'];
 const logins = ['plain', 'external'] as const;
 const servers = ['3.10', '4.0', '4.3'] as const;
 const queueTypes = ['quorum', 'classic'] as const;
 
 /** @throws WaybillError `invalid`, without a secret in it. */
 export function settingsOf(options: RabbitOptions, client: string): Settings {
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw wrong(`option ${name} is unknown; allowed: ${known.join(', ')}`);
-  const { scheme, hosts, path, params, ...login } = parseBrokerUrl(options.url ?? 'amqp://127.0.0.1:5672');
-  if (scheme !== 'amqp' && scheme !== 'amqps') throw wrong(`the URL's scheme is ${scheme}; allowed: amqp, amqps`);
-  for (const name of Object.keys(params))
-    if (!inUrl.includes(name)) throw wrong(`URL parameter ${name} is unknown; allowed: ${inUrl.join(', ')}`);
+  check.known(options, known);
+  const url = check.url(options.url ?? 'amqp://127.0.0.1:5672', ['amqp', 'amqps'], ['sasl', 'server', 'queues']);
+  const { scheme, hosts, path, params } = url;
   const secure = scheme === 'amqps';
-  if (options.tls !== undefined && !secure) throw wrong('tls needs an amqps: URL');
-  const sasl = oneOf('sasl', options.sasl ?? params['sasl'], logins);
-  if (sasl === 'external' && !secure) throw wrong(`sasl 'external' logs in by certificate, so it needs an amqps: URL`);
-  const username = text('username', options.username) ?? login.username;
-  const password = text('password', options.password) ?? login.password;
+  if (options.tls !== undefined && !secure) throw check.wrong('tls needs an amqps: URL');
+  const sasl = check.oneOf('sasl', options.sasl ?? params['sasl'], logins);
+  if (sasl === 'external' && !secure)
+    throw check.wrong(`sasl 'external' logs in by certificate, so it needs an amqps: URL`);
+  const username = check.text('username', options.username) ?? url.username;
+  const password = check.text('password', options.password) ?? url.password;
   if (sasl === 'external' && (username !== null || password !== null))
-    throw wrong(`sasl 'external' logs in by certificate; leave user name and password out`);
-  const usual = secure ? 5671 : 5672;
+    throw check.wrong(`sasl 'external' logs in by certificate; leave user name and password out`);
   const first = hosts[0]?.host ?? '127.0.0.1';
-  const queues = oneOf('queues', options.queues ?? params['queues'], queueTypes);
-  const heartbeat = milliseconds('heartbeat', options.heartbeat ?? '5s', 1_000, 60_000);
-  if (heartbeat % 1_000 !== 0) throw wrong(`heartbeat is ${heartbeat} ms; allowed: whole seconds`);
+  const queues = check.oneOf('queues', options.queues ?? params['queues'], queueTypes);
+  const heartbeat = check.time('heartbeat', options.heartbeat ?? '5s', 1_000, 60_000);
+  if (heartbeat % 1_000 !== 0) throw check.wrong(`heartbeat is ${heartbeat} ms; allowed: whole seconds`);
   if (queues === 'classic' && options.deliveryLimit !== undefined)
-    throw wrong('deliveryLimit needs quorum queues; classic ones count no deliveries');
+    throw check.wrong('deliveryLimit needs quorum queues; classic ones count no deliveries');
   return {
-    hosts:
-      hosts.length === 0
-        ? [{ host: first, port: usual }]
-        : hosts.map(({ host, port }) => ({ host, port: port ?? usual })),
+    hosts: hostsOf(url, secure ? 5671 : 5672),
     username: username ?? (password === null ? 'guest' : ''),
     password: password ?? (username === null ? 'guest' : ''),
     vhost: nonEmpty('vhost', options.vhost) ?? (path === null || path === '' ? '/' : path),
     tls: secure ? { ...(hosts.length < 2 && isIP(first) === 0 && { servername: first }), ...options.tls } : null,
     sasl,
-    server: oneOf('server', options.server ?? params['server'], servers),
+    server: check.oneOf('server', options.server ?? params['server'], servers),
     queues,
-    maxLength: options.maxLength === undefined ? null : whole('maxLength', options.maxLength, 1, 2 ** 31 - 1),
-    deliveryLimit: whole('deliveryLimit', options.deliveryLimit ?? 1_000, 20, 1_000_000),
-    delays: flag('delays', options.delays ?? true),
+    maxLength: options.maxLength === undefined ? null : check.whole('maxLength', options.maxLength, 1, 2 ** 31 - 1),
+    deliveryLimit: check.whole('deliveryLimit', options.deliveryLimit ?? 1_000, 20, 1_000_000),
+    delays: check.flag('delays', options.delays, true),
     heartbeat,
-    consumerTimeout: milliseconds('consumerTimeout', options.consumerTimeout ?? '30m', 60_000, 86_400_000),
-    timeout: milliseconds('timeout', options.timeout ?? '5s', 100, 60_000),
+    consumerTimeout: check.time('consumerTimeout', options.consumerTimeout ?? '30m', 60_000, 86_400_000),
+    timeout: check.time('timeout', options.timeout ?? '5s', 100, 60_000),
     client,
   };
 }
 
-function wrong(rule: string): WaybillError {
-  return new WaybillError('invalid', `rabbitmq: ${rule}`);
-}
-
-/** The first of what is allowed is the default. */
-function oneOf<const T extends string>(name: string, value: unknown, allowed: readonly [T, ...T[]]): T {
-  if (value === undefined) return allowed[0];
-  const found = allowed.find((one) => one === value);
-  if (found !== undefined) return found;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: ${allowed.join(', ')}`);
-}
-
-function whole(name: string, value: unknown, least: number, most: number): number {
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: whole numbers from ${least} to ${most}`);
-}
-
-function milliseconds(name: string, value: Duration, least: number, most: number): number {
-  return whole(name, duration(value, `rabbitmq: ${name}`), least, most);
-}
-
-function flag(name: string, value: unknown): boolean {
-  if (typeof value === 'boolean') return value;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: true, false`);
-}
-
-/** Never shows the value, which may be a password. */
-function text(name: string, value: unknown): string | null {
-  if (value === undefined || typeof value === 'string') return value ?? null;
-  throw wrong(`${name} must be a string`);
-}
-
 function nonEmpty(name: string, value: unknown): string | null {
-  const given = text(name, value);
+  const given = check.text(name, value);
   if (given !== '') return given;
-  throw wrong(`${name} is empty; leave it out for the vhost /`);
+  throw check.wrong(`${name} is empty; leave it out for the vhost /`);
 }

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
-import { type BrokerUrl, type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/core/adapter';
+import { type BrokerUrl, type Duration, hostsOf, OptionChecks } from '@waybill/core/adapter';
 
 export interface RedisOptions {
   /** `redis://user:password@host:6379/0`, or `rediss:` with TLS. Options below win over it. */
@@ -65,98 +65,74 @@ export interface Settings {
   readonly client: string;
 }
 
+const check = new OptionChecks('redis');
 const known =
   'url username password db tls keyPrefix durability replicas allowEviction dedup retention sentinel cluster lease timeout'.split(
     ' ',
   );
-const durabilities = ['memory', 'process', 'replicated'] as const;
+const durabilities = ['process', 'memory', 'replicated'] as const;
 
 /** @throws WaybillError `invalid`, without a secret in it. */
 export function settingsOf(options: RedisOptions, client: string): Settings {
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw wrong(`option ${name} is unknown; allowed: ${known.join(', ')}`);
-  const url = parseBrokerUrl(options.url ?? 'redis://127.0.0.1:6379/0');
+  check.known(options, known);
+  const url = check.url(options.url ?? 'redis://127.0.0.1:6379/0', ['redis', 'rediss'], ['keyPrefix', 'durability']);
   const { hosts, params } = url;
-  if (url.scheme !== 'redis' && url.scheme !== 'rediss')
-    throw wrong(`the URL's scheme is ${url.scheme}; allowed: redis, rediss`);
   const sentinel = sentinelOf(options.sentinel);
-  const cluster = options.cluster === true;
-  if (sentinel !== null && cluster) throw wrong('sentinel and cluster exclude each other');
+  const cluster = check.flag('cluster', options.cluster, false);
+  if (sentinel !== null && cluster) throw check.wrong('sentinel and cluster exclude each other');
   if (hosts.length > 1 && sentinel === null && !cluster)
-    throw wrong('the URL has several hosts; say cluster: true, or sentinel with the name of the master');
-  for (const name of Object.keys(params))
-    if (name !== 'keyPrefix' && name !== 'durability')
-      throw wrong(`URL parameter ${name} is unknown; allowed: keyPrefix, durability`);
+    throw check.wrong('the URL has several hosts; say cluster: true, or sentinel with the name of the master');
   const keyPrefix = options.keyPrefix ?? params['keyPrefix'] ?? '';
   if (typeof keyPrefix !== 'string' || !/^[\w.:-]{0,64}$/.test(keyPrefix))
-    throw wrong('keyPrefix must be up to 64 letters, digits, and _ . : -');
-  const durability = options.durability ?? params['durability'] ?? 'process';
-  if (!isDurability(durability))
-    throw wrong(`durability is ${JSON.stringify(durability)}; allowed: ${durabilities.join(', ')}`);
-  if (options.tls !== undefined && url.scheme !== 'rediss') throw wrong('tls needs a rediss: URL');
+    throw check.wrong('keyPrefix must be up to 64 letters, digits, and _ . : -');
+  const durability = check.oneOf('durability', options.durability ?? params['durability'], durabilities);
+  if (options.replicas !== undefined && durability !== 'replicated')
+    throw check.wrong("replicas needs durability: 'replicated'");
+  check.known(options.dedup ?? {}, ['window'], 'dedup.');
+  if (options.tls !== undefined && url.scheme !== 'rediss') throw check.wrong('tls needs a rediss: URL');
   const first = hosts[0]?.host ?? '127.0.0.1';
   const tls =
     url.scheme === 'rediss'
       ? { ...(hosts.length < 2 && isIP(first) === 0 && { servername: first }), ...options.tls }
       : null;
-  const db = options.db === undefined ? database(url) : whole('db', options.db, 0, 65_535);
-  if (cluster && db !== 0) throw wrong(`db is ${db}; a Cluster has only 0`);
-  if (cluster && durability === 'replicated') throw wrong(`durability 'replicated' is not to be had with cluster`);
-  const usual = sentinel === null ? 6379 : 26_379;
+  const db = options.db === undefined ? database(url) : check.whole('db', options.db, 0, 65_535);
+  if (cluster && db !== 0) throw check.wrong(`db is ${db}; a Cluster has only 0`);
+  if (cluster && durability === 'replicated')
+    throw check.wrong(`durability 'replicated' is not to be had with cluster`);
   return {
-    hosts:
-      hosts.length === 0
-        ? [{ host: first, port: usual }]
-        : hosts.map(({ host, port }) => ({ host, port: port ?? usual })),
+    hosts: hostsOf(url, sentinel === null ? 6379 : 26_379),
     sentinel,
     cluster,
-    username: text('username', options.username) ?? url.username,
-    password: text('password', options.password) ?? url.password,
+    username: check.text('username', options.username) ?? url.username,
+    password: check.text('password', options.password) ?? url.password,
     db,
     tls,
     keyPrefix,
     durability,
-    replicas: whole('replicas', options.replicas ?? 1, 1, 10),
-    allowEviction: options.allowEviction === true,
-    dedupWindow:
-      options.dedup === undefined
-        ? 0
-        : whole('dedup.window', duration(options.dedup.window, 'redis: dedup.window'), 1, 31 * 86_400_000),
-    retention: duration(options.retention ?? '7d', 'redis: retention'),
-    lease: whole('lease', duration(options.lease ?? '30s', 'redis: lease'), 1_000, 600_000),
-    timeout: whole('timeout', duration(options.timeout ?? '5s', 'redis: timeout'), 100, 60_000),
+    replicas: check.whole('replicas', options.replicas ?? 1, 1, 10),
+    allowEviction: check.flag('allowEviction', options.allowEviction, false),
+    dedupWindow: options.dedup === undefined ? 0 : check.time('dedup.window', options.dedup.window, 1, 31 * 86_400_000),
+    retention: check.time('retention', options.retention ?? '7d', 0),
+    lease: check.time('lease', options.lease ?? '30s', 1_000, 600_000),
+    timeout: check.time('timeout', options.timeout ?? '5s', 100, 60_000),
     client,
   };
 }
 
-const isDurability = (value: unknown): value is Settings['durability'] =>
-  durabilities.includes(value as Settings['durability']);
-
-function wrong(rule: string): WaybillError {
-  return new WaybillError('invalid', `redis: ${rule}`);
-}
-
-function whole(name: string, value: unknown, least: number, most: number): number {
-  if (Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most) return value as number;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: whole numbers from ${least} to ${most}`);
-}
-
-/** Never shows the value, which may be a password. */
-function text(name: string, value: unknown): string | null {
-  if (value === undefined || typeof value === 'string') return value ?? null;
-  throw wrong(`${name} must be a string`);
-}
-
 function sentinelOf(options: RedisOptions['sentinel']): Settings['sentinel'] {
   if (options === undefined) return null;
-  const { name, username, password, ...others } = options;
-  for (const other of Object.keys(others)) throw wrong(`option sentinel.${other} is unknown`);
-  if (typeof name !== 'string' || name === '') throw wrong('sentinel.name must be the name of the master');
-  return { name, username: text('sentinel.username', username), password: text('sentinel.password', password) };
+  check.known(options, ['name', 'username', 'password'], 'sentinel.');
+  const { name, username, password } = options;
+  if (typeof name !== 'string' || name === '') throw check.wrong('sentinel.name must be the name of the master');
+  return {
+    name,
+    username: check.text('sentinel.username', username),
+    password: check.text('sentinel.password', password),
+  };
 }
 
 function database({ path }: BrokerUrl): number {
   if (path === null || path === '') return 0;
   if (/^\d{1,5}$/.test(path)) return Number(path);
-  throw wrong('the URL names a database that is no number; allowed: redis://host:6379/0');
+  throw check.wrong('the URL names a database that is no number; allowed: redis://host:6379/0');
 }

@@ -1,5 +1,5 @@
 import type { SQSClient, SQSClientConfig } from '@aws-sdk/client-sqs';
-import { type Duration, duration, parseBrokerUrl, WaybillError } from '@waybill/core/adapter';
+import { type Duration, OptionChecks } from '@waybill/core/adapter';
 
 type Credentials = NonNullable<SQSClientConfig['credentials']>;
 
@@ -90,6 +90,7 @@ export interface Settings {
   readonly client: string;
 }
 
+const check = new OptionChecks('sqs');
 const known =
   'url region endpoint credentials clients fanout snsEndpoint queuePrefix discover groupRefresh pollWait lease timeout md5 unwrapSns tags kmsKey allowRedrivePolicy'.split(
     ' ',
@@ -98,69 +99,67 @@ const madeUp = { accessKeyId: 'waybill', secretAccessKey: 'waybill' };
 
 /** @throws WaybillError `invalid`, without a secret in it. */
 export function settingsOf(options: SqsOptions, client: string, usual: 'sqs' | 'sqs-fifo'): Settings {
-  for (const name of Object.keys(options))
-    if (!known.includes(name)) throw wrong(`option ${name} is unknown; allowed: ${known.join(', ')}`);
-  const url = parseBrokerUrl(options.url ?? `${usual}:`);
-  const [name, protocol, ...others] = url.scheme.split('+');
-  if (name !== usual || others.length > 0 || ![undefined, 'http', 'https'].includes(protocol))
-    throw wrong(`the URL's scheme is ${url.scheme}; allowed: ${usual}, ${usual}+http, ${usual}+https`);
+  check.known(options, known);
+  const schemes = [usual, `${usual}+http`, `${usual}+https`];
+  const url = check.url(options.url ?? `${usual}:`, schemes, ['region', 'queuePrefix']);
+  const [, protocol] = url.scheme.split('+');
   const { hosts, params, path } = url;
   if (hosts.length > 1 || (path !== null && path !== ''))
-    throw wrong('the URL has several hosts or a path; allowed: one region, or one endpoint');
-  for (const given of Object.keys(params))
-    if (given !== 'region' && given !== 'queuePrefix')
-      throw wrong(`URL parameter ${given} is unknown; allowed: region, queuePrefix`);
+    throw check.wrong('the URL has several hosts or a path; allowed: one region, or one endpoint');
   const [host] = hosts;
-  if (protocol !== undefined && host === undefined) throw wrong(`a ${url.scheme} URL needs a host`);
+  if (protocol !== undefined && host === undefined) throw check.wrong(`a ${url.scheme} URL needs a host`);
   if (protocol === undefined && host !== undefined && host.port !== null)
-    throw wrong(
+    throw check.wrong(
       `the host of a ${url.scheme} URL is a region, without a port; an endpoint is ${usual}+https://host:port`,
     );
   const plain = protocol === 'http';
+  if (protocol !== undefined && options.endpoint !== undefined)
+    throw check.wrong(`endpoint needs a ${usual}: URL; this one names an endpoint itself`);
   const endpoint =
     protocol === undefined
       ? endpointOf('endpoint', options.endpoint)
       : addressOf(protocol, host?.host ?? '', host?.port);
-  const fanout = fanoutOf(options.fanout);
-  if (fanout === 'direct' && options.snsEndpoint !== undefined) throw wrong("snsEndpoint needs fanout: 'sns'");
+  const fanout = check.oneOf('fanout', options.fanout, ['direct', 'sns']);
+  if (fanout === 'direct' && options.snsEndpoint !== undefined) throw check.wrong("snsEndpoint needs fanout: 'sns'");
+  const clients = clientsOf(options.clients, fanout);
+  for (const name of ['region', 'endpoint', 'credentials', 'snsEndpoint', 'md5'] as const)
+    if (clients !== null && options[name] !== undefined) throw check.wrong(`${name} is a matter of the clients given`);
+  const kmsKey = check.text('kmsKey', options.kmsKey);
+  if (kmsKey === '') throw check.wrong("kmsKey is empty; leave it out for SQS's own encryption");
   return {
     fifo: usual === 'sqs-fifo',
     name: usual,
     region: regionOf(options.region ?? params['region'] ?? (protocol === undefined ? host?.host : undefined), plain),
     endpoint,
     credentials: options.credentials ?? keyOf(url.username, url.password) ?? (plain ? madeUp : null),
-    clients: clientsOf(options.clients, fanout),
+    clients,
     fanout,
     snsEndpoint: endpointOf('snsEndpoint', options.snsEndpoint) ?? endpoint,
     queuePrefix: prefixOf(options.queuePrefix ?? params['queuePrefix'] ?? ''),
-    discover: flag('discover', options.discover, true),
-    groupRefresh: time('groupRefresh', options.groupRefresh ?? '5s', 0, 300_000),
+    discover: check.flag('discover', options.discover, true),
+    groupRefresh: check.time('groupRefresh', options.groupRefresh ?? '5s', 0, 300_000),
     pollWait: seconds('pollWait', options.pollWait ?? '20s', 0, 20_000),
-    lease: time('lease', options.lease ?? '30s', 2_000, 43_200_000),
-    timeout: time('timeout', options.timeout ?? '10s', 500, 60_000),
-    md5: flag('md5', options.md5, true),
-    unwrapSns: flag('unwrapSns', options.unwrapSns, true),
+    lease: check.time('lease', options.lease ?? '30s', 2_000, 43_200_000),
+    timeout: check.time('timeout', options.timeout ?? '10s', 500, 60_000),
+    md5: check.flag('md5', options.md5, true),
+    unwrapSns: check.flag('unwrapSns', options.unwrapSns, true),
     tags: tagsOf(options.tags),
-    kmsKey: options.kmsKey === undefined ? null : text('kmsKey', options.kmsKey),
-    allowRedrivePolicy: flag('allowRedrivePolicy', options.allowRedrivePolicy, false),
+    kmsKey,
+    allowRedrivePolicy: check.flag('allowRedrivePolicy', options.allowRedrivePolicy, false),
     client,
   };
-}
-
-function wrong(rule: string): WaybillError {
-  return new WaybillError('invalid', `sqs: ${rule}`);
 }
 
 function regionOf(region: unknown, plain: boolean): string | null {
   if (region === undefined) return plain ? 'us-east-1' : null;
   if (typeof region === 'string' && /^[a-z]{2,}(-[a-z0-9]+)+$/.test(region)) return region;
-  throw wrong(`region is ${JSON.stringify(region)}; allowed: a region's name, such as eu-west-1`);
+  throw check.wrong(`region is ${JSON.stringify(region)}; allowed: a region's name, such as eu-west-1`);
 }
 
 function endpointOf(name: string, endpoint: unknown): string | null {
   if (endpoint === undefined) return null;
   if (typeof endpoint === 'string' && /^https?:\/\/[a-z0-9][a-z0-9.-]*(:\d{1,5})?\/?$/i.test(endpoint)) return endpoint;
-  throw wrong(name + ' must be http:// or https:// with a host, and a port where it needs one');
+  throw check.wrong(name + ' must be http:// or https:// with a host, and a port where it needs one');
 }
 
 function addressOf(protocol: string, host: string, port: number | null | undefined): string {
@@ -170,28 +169,22 @@ function addressOf(protocol: string, host: string, port: number | null | undefin
 function keyOf(accessKeyId: string | null, secretAccessKey: string | null): Credentials | null {
   if (accessKeyId === null && secretAccessKey === null) return null;
   if (accessKeyId !== null && secretAccessKey !== null) return { accessKeyId, secretAccessKey };
-  throw wrong('the URL has an access key id or its secret, but not both');
-}
-
-function fanoutOf(fanout: unknown): 'direct' | 'sns' {
-  if (fanout === undefined || fanout === 'direct') return 'direct';
-  if (fanout === 'sns') return fanout;
-  throw wrong(`fanout is ${JSON.stringify(fanout)}; allowed: direct, sns`);
+  throw check.wrong('the URL has an access key id or its secret, but not both');
 }
 
 function clientsOf(clients: SqsOptions['clients'], fanout: 'direct' | 'sns'): SqsOptions['clients'] | null {
   if (clients === undefined) return null;
   const sends = (client: unknown): boolean => typeof (client as { send?: unknown } | undefined)?.send === 'function';
   if (!sends(clients.poll) || !sends(clients.rest))
-    throw wrong('clients must be { poll, rest }, two clients of @aws-sdk/client-sqs');
+    throw check.wrong('clients must be { poll, rest }, two clients of @aws-sdk/client-sqs');
   if (fanout === 'sns' && !sends(clients.sns))
-    throw wrong("clients must have one of @aws-sdk/client-sns as `sns`, with fanout: 'sns'");
+    throw check.wrong("clients must have one of @aws-sdk/client-sns as `sns`, with fanout: 'sns'");
   return clients;
 }
 
 function prefixOf(prefix: unknown): string {
   if (typeof prefix === 'string' && /^[\w-]{0,32}$/.test(prefix)) return prefix;
-  throw wrong(`queuePrefix is ${JSON.stringify(prefix)}; allowed: up to 32 letters, digits, - and _`);
+  throw check.wrong(`queuePrefix is ${JSON.stringify(prefix)}; allowed: up to 32 letters, digits, - and _`);
 }
 
 function tagsOf(tags: unknown): Readonly<Record<string, string>> {
@@ -199,27 +192,11 @@ function tagsOf(tags: unknown): Readonly<Record<string, string>> {
   const valid =
     typeof tags === 'object' && tags !== null && Object.values(tags).every((one) => typeof one === 'string');
   if (valid) return tags as Record<string, string>;
-  throw wrong('tags must be an object of names and texts');
-}
-
-function flag(name: string, value: unknown, usual: boolean): boolean {
-  if (value === undefined || typeof value === 'boolean') return value ?? usual;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: true, false`);
-}
-
-function text(name: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value;
-  throw wrong(`${name} must be a string`);
-}
-
-function time(name: string, value: Duration, least: number, most: number): number {
-  const ms = duration(value, `sqs: ${name}`);
-  if (ms >= least && ms <= most) return ms;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: ${least} to ${most} ms`);
+  throw check.wrong('tags must be an object of names and texts');
 }
 
 function seconds(name: string, value: Duration, least: number, most: number): number {
-  const ms = time(name, value, least, most);
+  const ms = check.time(name, value, least, most);
   if (ms % 1_000 === 0) return ms;
-  throw wrong(`${name} is ${JSON.stringify(value)}; allowed: whole seconds`);
+  throw check.wrong(`${name} is ${JSON.stringify(value)}; allowed: whole seconds`);
 }

@@ -220,6 +220,8 @@ test('a receipt is lost by four kinds of answers, and by no others', () => {
   expect(isLeaseLost(answer('InternalFailure', 500))).toBe(false);
 });
 
+const client = { send: () => undefined };
+
 test.each<[options: Record<string, unknown>, words: string]>([
   [{ regoin: 'x' }, 'option regoin is unknown'],
   [{ url: 'http://x' }, "the URL's scheme is http"],
@@ -232,16 +234,18 @@ test.each<[options: Record<string, unknown>, words: string]>([
   [{ url: 'sqs+http://key@h' }, 'but not both'],
   [{ region: 'somewhere!' }, 'region is "somewhere!"'],
   [{ endpoint: 'ftp://x' }, 'endpoint must be'],
+  [{ url: 'sqs+http://h', endpoint: 'https://other' }, 'endpoint needs a sqs: URL'],
+  [{ clients: { poll: client, rest: client }, md5: false }, 'md5 is a matter of the clients given'],
+  [{ kmsKey: '' }, 'kmsKey is empty'],
   [{ queuePrefix: 'a b' }, 'queuePrefix is "a b"'],
-  [{ groupRefresh: '6m' }, 'groupRefresh is "6m"; allowed: 0 to 300000 ms'],
-  [{ pollWait: '21s' }, 'pollWait is "21s"'],
+  [{ groupRefresh: '6m' }, "groupRefresh is '6m'; allowed: whole milliseconds from 0 to 300000"],
+  [{ pollWait: '21s' }, "pollWait is '21s'"],
   [{ pollWait: '1500ms' }, 'whole seconds'],
-  [{ lease: '1s' }, 'lease is "1s"'],
+  [{ lease: '1s' }, "lease is '1s'"],
   [{ timeout: 10 }, 'timeout is 10'],
   [{ md5: 1 }, 'md5 is 1'],
   [{ clients: {} }, 'clients must be { poll, rest }'],
   [{ tags: { a: 1 } }, 'tags must be'],
-  [{ kmsKey: '' }, 'kmsKey must be'],
 ])('options %o are refused by one clear error', (options, words) => {
   expect(() => settingsOf(options as SqsOptions, 'test', 'sqs')).toThrow(words);
 });

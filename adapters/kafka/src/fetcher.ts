@@ -23,7 +23,7 @@ export interface FetcherOptions {
   readonly onProgress: () => void;
   /** Fetching can't go on. */
   readonly onFailure: (error: unknown) => void;
-  /** How long a broker may be away before that is a failure: ms. */
+  /** For how long nothing may be fetched from any broker before that is a failure: ms. */
   readonly patience: number;
 }
 
@@ -34,7 +34,8 @@ export interface FetcherOptions {
 export class Fetcher {
   readonly #options: FetcherOptions;
   readonly #streams = new Set<Stream>();
-  readonly #running = new Map<number, Promise<void>>();
+  /** The brokers that are fetched from. */
+  readonly #running = new Set<number>();
   readonly #wakes = new Set<() => void>();
   #leaders: ReadonlyMap<string, number> = new Map();
   #failingSince: number | null = null;
@@ -99,8 +100,8 @@ export class Fetcher {
     this.#leaders = leaders;
     for (const leader of new Set(leaders.values())) {
       if (this.#stopped || this.#running.has(leader)) continue;
-      const run = this.#run(leader).finally(() => this.#running.delete(leader));
-      this.#running.set(leader, run);
+      this.#running.add(leader);
+      void this.#run(leader);
     }
     this.wake();
   }
@@ -108,11 +109,7 @@ export class Fetcher {
   async #run(nodeId: number): Promise<void> {
     const { onFailure, patience, settings } = this.#options;
     let wait = BRIEF;
-    while (!this.#stopped) {
-      const mine = [...this.#streams].filter(
-        ({ topic, partition }) => this.#leaders.get(`${topic} ${partition}`) === nodeId,
-      );
-      if (mine.length === 0) return;
+    for (let mine = this.#ledBy(nodeId); mine.length > 0; mine = this.#ledBy(nodeId)) {
       const roomy = mine.filter((stream) => this.#hasRoom(stream));
       const starved = roomy.find((stream) => stream.starved);
       const wanted = starved === undefined ? roomy : [starved];
@@ -143,6 +140,12 @@ export class Fetcher {
         await this.#spread(true).catch(() => undefined);
       }
     }
+    // In the turn that has found nothing, or what is added next would wait for a run that is over.
+    this.#running.delete(nodeId);
+  }
+
+  #ledBy(nodeId: number): Stream[] {
+    return [...this.#streams].filter(({ topic, partition }) => this.#leaders.get(`${topic} ${partition}`) === nodeId);
   }
 
   #hasRoom({ bytes, ended, live }: Stream): boolean {

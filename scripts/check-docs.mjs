@@ -1,9 +1,16 @@
-// Type-checks every `ts` block of the pages below, each as a module of its own, named by its page and line.
+// Type-checks every `ts` block of the pages below, each as a module of its own, named by its page and line; and looks that
+// each adapter's page has a row for every option that the adapter has.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-const pages = ['README.md', 'docs/adapter-guide.md', 'adapters/memory/README.md', 'adapters/redis/README.md'];
+const adapters = readdirSync('adapters');
+const pages = [
+  'README.md',
+  'docs/adapter-guide.md',
+  'packages/testbed/README.md',
+  ...adapters.map((adapter) => `adapters/${adapter}/README.md`),
+];
 const folder = '.results/docs';
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
@@ -26,3 +33,16 @@ writeFileSync(
   }),
 );
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', tsconfig], { stdio: 'inherit' });
+
+const unnamed = adapters.flatMap((adapter) => {
+  const page = readFileSync(`adapters/${adapter}/README.md`, 'utf8');
+  const source = readFileSync(`adapters/${adapter}/src/options.ts`, 'utf8');
+  const options = [...source.matchAll(/^export interface \w+Options .*?^}/gms)].flatMap(([text]) =>
+    [...text.matchAll(/^  readonly (\w+)\?:/gm)].map(([, name]) => name),
+  );
+  if (options.length === 0) throw new Error(`adapters/${adapter}/src/options.ts has no options`);
+  return options
+    .filter((name) => !new RegExp(`^\\|[^|]*\`${name}\\b`, 'm').test(page))
+    .map((name) => `adapters/${adapter}/README.md: ${name}`);
+});
+if (unnamed.length > 0) throw new Error(`options without a row:\n${unnamed.join('\n')}`);

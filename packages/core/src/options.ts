@@ -41,7 +41,7 @@ export interface SubscribeOptions {
   readonly group: string;
   /** Most handlers at once. 1 to 100,000; default 10. */
   readonly concurrency?: number;
-  /** Most deliveries held at once. Default: max(2 × concurrency, one full broker batch). */
+  /** Most deliveries held at once. Default: the largest of 2 × concurrency (× `batch.size`), one full broker batch, and 8 × partitions where each has a credit of its own. */
   readonly prefetch?: number;
   /** Most bytes held; one receive may overshoot. Default 16 MiB. */
   readonly prefetchBytes?: number;
@@ -61,7 +61,7 @@ export interface SubscribeOptions {
   readonly delivery?: 'at-least-once' | 'at-most-once';
   /** After this the signal fires and the attempt has failed (R12). Default: none. */
   readonly timeout?: Duration;
-  /** Default the adapter's (30 s), extended at half while held. 1 s (or the broker's least) to the broker's maximum. */
+  /** Default the adapter's (30 s), extended at half while held. 100 ms (or the broker's least) to the broker's maximum. */
   readonly lease?: Duration;
   /** What becomes of an expired message. Default `dead-letter`. */
   readonly onExpired?: 'dead-letter' | 'drop';
@@ -95,7 +95,7 @@ export interface BatchSubscribeOptions extends SubscribeOptions {
   readonly batch: BatchOptions;
 }
 
-/** Every default, with its unit. Bounds are checked in `resolve-options.ts`. */
+/** Every default, with its unit. Bounds are checked in `plan.ts`. */
 export const DEFAULTS = {
   attempts: 5,
   /** Of an ordered topic, on brokers where Waybill counts partitions. */

@@ -65,7 +65,7 @@ export class SqsAdapter implements Adapter {
     if (senders.length === 0)
       throw new WaybillError(
         'not-found',
-        `${this.name}: topic '${destination.name}' has no group, so nothing would hold the message; name its groups in topics.<name>.groups, or run waybill provision`,
+        `${this.name}: topic '${destination.name}' has no group, so nothing would hold the message; name its groups in topics.<name>.groups, or subscribe to it first`,
       );
     return send(destination, messages, senders, this.#settings.fifo, signal);
   }

@@ -72,7 +72,8 @@ Examples:
     .addHelpText(
       'after',
       `
-Real brokers are found by WAYBILL_<NAME>_URL. There only objects under random names are made, and no fault is injected.
+A real broker is the one at WAYBILL_<NAME>_URL, where only objects under random names are made and no fault is injected;
+else one of its own, in a container or a process, as waybill broker start has it.
 
 Examples:
   waybill conformance --broker memory --cost quick,slow,fault
@@ -86,10 +87,7 @@ Examples:
   program
     .command('compare')
     .description('Runs suite and measurements on several brokers and writes a report.')
-    .option(
-      '--brokers <list>',
-      'names with commas (default: memory and every real broker that WAYBILL_<NAME>_URL names)',
-    )
+    .option('--brokers <list>', 'names with commas (default: memory and every real broker that is to be had)')
     .option('--out <folder>', 'where the report goes; a new or empty folder, or an earlier report', 'report')
     .addOption(costOption('quick', 'slow', 'fault'))
     .option('--seed <n>', 'repeats the random choices of an earlier run', seed)

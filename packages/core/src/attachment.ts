@@ -152,6 +152,16 @@ export class Attachment {
     for (const held of this.held) if (which(held)) this.#lose(held);
   }
 
+  /** Its run is lost, but the delivery is not: it goes on as another, in its place among those that came. */
+  renew(held: Held): Held {
+    const again = held.again();
+    const all = [...this.held];
+    this.held.clear();
+    for (const one of all) this.held.add(one === held ? again : one);
+    this.#lose(held);
+    return again;
+  }
+
   /**
    * Whether a delivery is still ours, by the clock: a process that was stopped and wakes up runs handlers before the
    * timer that would tell it.

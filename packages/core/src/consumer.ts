@@ -145,6 +145,7 @@ export class Consumer {
     while (!this.#stop.signal.aborted) {
       let attachment: Attachment | null = null;
       try {
+        await this.#ableToRun();
         await this.#unlessStopped(this.#stand());
         attachment = await this.#attach();
         this.#state = 'subscribed';
@@ -176,6 +177,11 @@ export class Consumer {
       }
     }
     refused(new WaybillError('closed', `subscription '${this.#what}' was closed while it was opened`));
+  }
+
+  /** While none of its handlers ends, what it would be handed is for others (R12). */
+  async #ableToRun(): Promise<void> {
+    while (this.#options.dispatcher.stuck && !this.#stop.signal.aborted) await this.#change(null);
   }
 
   /** The connection and everything that the subscription needs at the broker. */
@@ -230,6 +236,13 @@ export class Consumer {
     const { subscription } = attachment;
     this.#ahead = null;
     while (!this.#stop.signal.aborted && attachment.alive) {
+      if (this.#options.dispatcher.stuck && !this.#draining) {
+        await attachment.flush(); // nothing that still runs can settle more
+        throw new WaybillError(
+          'timeout',
+          'its handlers have outrun their timeout and their lease, all of them; until one ends, others get its messages',
+        );
+      }
       const asked = this.#ahead ?? this.#receive(attachment, 0);
       this.#ahead = null;
       const deliveries = await asked;

@@ -118,7 +118,10 @@ export interface Delivery extends Envelope {
   readonly sendId?: string;
   /** The attempt stored by a `nack` with `failed: true`; null otherwise. */
   readonly storedAttempt: number | null;
-  /** Monotonic milliseconds (core's clock) at which the lease ends; null where it ends only by revocation. */
+  /**
+   * Monotonic milliseconds (core's clock) at which the lease ends; null where it ends only by revocation. Then core itself
+   * takes the message from a handler that is deaf to its timeout for a lease, unless `lease` is refused.
+   */
   readonly leaseUntil: number | null;
   readonly fence: number | null;
   /** The client's own message, for `message.raw`. */

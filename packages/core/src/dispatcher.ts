@@ -4,15 +4,19 @@ import { WaybillError } from './errors.ts';
 import { Failures, type FailuresOptions } from './failures.ts';
 import { Gate, type Verdict } from './gate.ts';
 import type { Held, HeldState } from './held.ts';
+import { Runs } from './runs.ts';
 import { TimerHeap } from './timer-heap.ts';
 import type { Topic } from './topic.ts';
 import { Turns } from './turns.ts';
 
 /** What runs handlers: one message at a time, or batches. Each run ends with `succeeded`, `failed` or `postponed`, once. */
 export interface Executor {
+  /** It tells by `began` when it calls the handler. */
   run(held: Held): void;
   /** Nothing more is ready just now: what waits for company may go. */
   flush(): void;
+  /** It has limits of its own, and calls no handler until one has ended. */
+  readonly full: boolean;
 }
 
 export interface DispatcherOptions extends FailuresOptions {
@@ -32,6 +36,7 @@ export class Dispatcher {
   readonly #claims: Claims | null;
   readonly #timers: TimerHeap<() => void>;
   readonly #turns: Turns;
+  readonly #runs: Runs;
   readonly #failures: Failures;
   #executor!: Executor;
   #slots: number;
@@ -41,7 +46,7 @@ export class Dispatcher {
   #halted = false;
 
   constructor(options: DispatcherOptions) {
-    const { plan, topic, clock, events, replay } = options;
+    const { plan, topic, supports, clock, events, replay } = options;
     this.#options = options;
     this.#turns = new Turns(clock);
     this.#gate = new Gate(plan, topic, clock);
@@ -59,6 +64,8 @@ export class Dispatcher {
       for (const callback of due) callback();
       this.pump();
     });
+    const writeOff = (held: Held): void => this.#writeOff(held);
+    this.#runs = new Runs({ plan, supports, clock, timers: this.#timers, writeOff });
   }
 
   set executor(executor: Executor) {
@@ -82,6 +89,13 @@ export class Dispatcher {
   /** Deliveries queued behind their keys. */
   get waiting(): number {
     return this.#turns.waiting;
+  }
+
+  /** All its handlers are deaf: whatever comes waits until one ends (R12). */
+  get stuck(): boolean {
+    const { live, deaf } = this.#runs;
+    if (deaf === 0 || live > 0 || this.#marking + this.#failures.copying > 0 || this.#options.replay) return false;
+    return deaf >= this.#slots || this.#executor.full;
   }
 
   get halted(): boolean {
@@ -146,6 +160,11 @@ export class Dispatcher {
     this.pump();
   }
 
+  /** The handler is called now, with this among its messages. */
+  began(held: Held): void {
+    this.#runs.began(held);
+  }
+
   /** The handler has ended well. */
   succeeded(held: Held): void {
     this.#exit(held);
@@ -173,7 +192,11 @@ export class Dispatcher {
   postponed(held: Held): void {
     this.#exit(held);
     if (held.lost) this.#turns.release(held);
-    else this.#turns.postpone(held);
+    else {
+      held.timeoutError = null;
+      held.controller = null;
+      this.#turns.postpone(held);
+    }
     this.pump();
   }
 
@@ -187,6 +210,7 @@ export class Dispatcher {
 
   /** Ownership of it has gone. What waits or is ready is passed over at its turn; a running one is a ghost until it ends. */
   lost(held: Held, was: HeldState): void {
+    this.#runs.lost(held);
     this.#withdrawn(held, was);
   }
 
@@ -218,6 +242,7 @@ export class Dispatcher {
   #exit(held: Held): void {
     held.inHandler = false;
     this.#running--;
+    this.#runs.ended(held);
     if (held.timer !== null) this.#unpark(held);
   }
 
@@ -255,14 +280,20 @@ export class Dispatcher {
       this.#turns.release(held);
       return;
     }
-    const { timeout } = this.#options.plan;
-    if (timeout !== null)
-      held.timer = this.#timers.add(this.#options.clock.monotonic() + timeout, () => {
-        held.timer = null;
-        held.timeoutError = new WaybillError('timeout', `the handler ran longer than its timeout of ${timeout} ms`);
-        held.controller?.abort(held.timeoutError);
-      });
     this.#executor.run(held);
+  }
+
+  /** Its attempt has failed, though its handler goes on: nothing that comes of that counts any more. */
+  #writeOff(held: Held): void {
+    const again = held.attachment.renew(held);
+    this.#turns.replace(held, again);
+    const { cohort } = held;
+    if (cohort !== null) {
+      // From now on each is alone, and one of them is not. As after a throw, company costs nobody the last attempt.
+      if (cohort.members.length > 1) again.attempt = Math.min(again.attempt, this.#options.plan.attempts - 1);
+      again.cohort = { members: [again], throws: cohort.throws };
+    }
+    this.#failures.failed(again, held.timeoutError);
   }
 
   /** At-most-once (D4): settled, confirmed, and only then the handler. */

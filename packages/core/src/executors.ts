@@ -16,8 +16,13 @@ export class SingleExecutor implements Executor {
     this.#shared = shared;
   }
 
+  get full(): boolean {
+    return false;
+  }
+
   run(held: Held): void {
     const { hold } = this.#shared;
+    this.#dispatcher.began(held);
     let result: unknown;
     try {
       if (hold === null)
@@ -79,6 +84,10 @@ export class BatchExecutor implements Executor {
     this.#concurrency = options.concurrency;
   }
 
+  get full(): boolean {
+    return this.#running >= this.#concurrency();
+  }
+
   run(held: Held): void {
     if (held.cohort !== null) {
       const here = this.#gathering.get(held.cohort);
@@ -106,7 +115,7 @@ export class BatchExecutor implements Executor {
   }
 
   #startCollected(): void {
-    if (this.#running >= this.#concurrency()) return; // the end of a batch comes back here
+    if (this.full) return; // the end of a batch comes back here
     this.#timer?.cancel();
     this.#timer = null;
     const batch = this.#collected.splice(0, this.#size);
@@ -116,7 +125,7 @@ export class BatchExecutor implements Executor {
   /** A batch that threw runs again when the last of its members has come out of its pause; lost ones are not waited for. */
   #startGathered(): void {
     for (const [cohort, here] of this.#gathering) {
-      if (this.#running >= this.#concurrency()) return;
+      if (this.full) return;
       if (cohort.members.some((held) => held.state === 'parked' || held.state === 'ready')) continue;
       this.#gathering.delete(cohort);
       void this.#start(
@@ -129,7 +138,12 @@ export class BatchExecutor implements Executor {
   async #start(batch: readonly Held[], cohort: Cohort | null): Promise<void> {
     this.#running++;
     const messages = new Map<Message<unknown>, Held>();
-    for (const held of batch) messages.set(held.message as Message<unknown>, held);
+    const company = cohort ?? { members: [...batch], throws: 0 };
+    for (const held of batch) {
+      held.cohort = company;
+      messages.set(held.message as Message<unknown>, held);
+      this.#dispatcher.began(held);
+    }
     const context = new ManyContext(messages, this.#shared);
     let thrown: { error: unknown } | null = null;
     try {
@@ -139,6 +153,9 @@ export class BatchExecutor implements Executor {
     }
     context.end();
     this.#running--;
+    // Whatever it returns, a handler that ran past its timeout has failed (R12).
+    const late = batch.find((held) => held.timeoutError !== null)?.timeoutError ?? null;
+    if (late !== null) thrown = { error: late };
     this.#finish(batch, context, thrown, cohort);
     this.flush();
   }
@@ -156,7 +173,7 @@ export class BatchExecutor implements Executor {
       const message = held.message as Message<unknown>;
       if (held.key !== null && heldKeys.has(held.key)) {
         this.#dispatcher.postponed(held);
-      } else if (context.failures.has(message)) {
+      } else if (context.failures.has(message) || held.run === 'deaf') {
         if (held.key !== null) heldKeys.add(held.key);
         this.#dispatcher.failed(held, context.failures.get(message));
       } else if (thrown === null) this.#dispatcher.succeeded(held);

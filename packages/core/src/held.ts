@@ -25,6 +25,8 @@ export class Held {
   heading = false;
   /** In a handler, or being looked at on the way there; a ghost is in its handler though its state is `lost`. */
   inHandler = false;
+  /** Its handler runs: with a chance to end well, or `deaf` to its timeout until it was lost. Null where nobody counts. */
+  run: 'live' | 'deaf' | null = null;
   /** 1 on the first handler run. */
   attempt: number;
   /** Monotonic; null where it ends only by revocation. */
@@ -77,6 +79,14 @@ export class Held {
   /** Not begun, so that it can be given back without costing anything. */
   get unstarted(): boolean {
     return this.state === 'waiting' || this.state === 'ready' || this.state === 'parked';
+  }
+
+  /** The same delivery for another run, while the handler of this one goes on as a ghost. */
+  again(): Held {
+    const again = new Held(this.delivery, this.attachment, this.key, this.slot, this.firstOfKey);
+    again.attempt = this.attempt;
+    again.firstFailure = this.firstFailure;
+    return again;
   }
 
   /** Ownership is gone: nothing more is sent for it, and its handler is told. */

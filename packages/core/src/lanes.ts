@@ -35,6 +35,14 @@ export class Lanes<Item extends LaneItem<Item>> {
     return false;
   }
 
+  /** Another takes the place of the running one of its key. */
+  replace(item: Item, by: Item): void {
+    if (item.key === null) return;
+    by.next = item.next;
+    item.next = null;
+    if (this.#last.get(item.key) === item) this.#last.set(item.key, by);
+  }
+
   /**
    * The item has ended; it must be the running one of its key. Returns the item of that key that may run now, or null.
    * A second `leave` of the same item has no effect.

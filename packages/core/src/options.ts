@@ -59,7 +59,10 @@ export interface SubscribeOptions {
   readonly filter?: Filter;
   /** `at-least-once` (default), or `at-most-once`: settled before the handler. */
   readonly delivery?: 'at-least-once' | 'at-most-once';
-  /** After this the signal fires and the attempt has failed (R12). Default: none. */
+  /**
+   * From the call of the handler: after this the signal fires and the attempt has failed (R12). A handler that goes on all
+   * the same keeps its message for one `lease` more at most. Default: none.
+   */
   readonly timeout?: Duration;
   /** Default the adapter's (30 s), extended at half while held. 100 ms (or the broker's least) to the broker's maximum. */
   readonly lease?: Duration;

@@ -98,6 +98,13 @@ export class Turns {
     this.#wait(held.delivery.partition, 1);
   }
 
+  /** Another run of it takes its place in its lane. */
+  replace(held: Held, again: Held): void {
+    this.#lanes.replace(held, again);
+    again.heading = held.heading;
+    held.heading = false;
+  }
+
   /** It no longer waits; `was` is what it did until now. */
   withdraw(held: Held, was: HeldState): void {
     if (was === 'waiting') this.#wait(held.delivery.partition, -1);

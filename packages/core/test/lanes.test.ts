@@ -44,6 +44,17 @@ test('leaving twice starts nobody and frees no key that others hold', () => {
   expect(lanes.enter(new Item('k'))).toBe(false);
 });
 
+test('another takes the place of the running one, with those behind it', () => {
+  const lanes = new Lanes<Item>();
+  const [a, b, by, last] = [new Item('k'), new Item('k'), new Item('k'), new Item('k')] as const;
+  lanes.enter(a);
+  lanes.enter(b);
+  lanes.replace(a, by);
+  expect([lanes.leave(a), lanes.leave(by), lanes.waiting]).toEqual([null, b, 0]);
+  lanes.replace(b, last);
+  expect([lanes.leave(b), lanes.size, lanes.leave(last), lanes.size]).toEqual([null, 1, null, 0]);
+});
+
 test('never two of a key at once, first in first out, nothing left behind', () => {
   const enter = fc.record({ enter: fc.option(fc.constantFrom('a', 'b', '', '__proto__')) });
   const leave = fc.record({ leave: fc.nat() });

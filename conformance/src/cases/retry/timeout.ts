@@ -66,7 +66,9 @@ export const handlerTimeout: readonly ConformanceCase[] = [
       const bus = await t.connect({ topics: [orders] });
       const deaf = gate();
       const fired: boolean[] = [];
-      const options = { group, concurrency: 8, timeout: 100, retry: { attempts: 3, backoff: fixed(10) } };
+      // Longer than the case takes: at its end the key would be let go.
+      const lease = Math.min(60_000, t.supports.lease.max ?? Infinity);
+      const options = { group, concurrency: 8, timeout: 100, lease, retry: { attempts: 3, backoff: fixed(10) } };
       const consumer = await t.consume(bus, orders, options, async ({ key, payload }, { signal }, { nth }) => {
         if (key !== 'k1' || payload.seq !== 2 || nth !== 1) return;
         signal.addEventListener('abort', () => fired.push(true));
@@ -129,6 +131,40 @@ export const handlerTimeout: readonly ConformanceCase[] = [
       await t.until(() => old.running === 0, 'the old handlers end');
       await t.sentinel(publisher, orders, [old, next]);
       return t.judge(lost({ handled: true }), guard({ confirmed: 3 }));
+    },
+  },
+  {
+    id: 'R12.all-handlers-deaf',
+    guarantees: ['R12', 'D6'],
+    title: 'A consumer whose handlers never end, not one of them, keeps nothing from the others of its group.',
+    needs: { lease: true },
+    cost: 'slow',
+    timeout: ({ lease, deliver }) => 30_000 + 4 * Math.max(1_000, lease.granularity) + 2 * deliver.redelivery.bound,
+    run: async (t) => {
+      const orders = t.topic('orders');
+      const group = t.group('inventory');
+      const publisher = await t.connect({ topics: [orders] });
+      const lease = Math.max(1_000, t.supports.lease.granularity);
+      const options = { group, lease, timeout: 100, drain: 200, retry: { attempts: 3, backoff: fixed(10) } };
+      t.allowLog(/lease/);
+      const deaf = gate();
+      const old = await t.consume(
+        await t.connect({ topics: [orders] }),
+        orders,
+        { ...options, concurrency: 1, prefetch: 10 },
+        () => deaf.opened,
+      );
+      await t.load(publisher, orders, { each: 4 });
+      await t.until(() => old.running === 1, 'one is being handled, the others wait');
+      const next = await t.consume(await t.connect({ topics: [orders] }), orders, options);
+      await t.until(() => next.returned >= 4, 'all come to the other consumer', {
+        total: 30_000 + 2 * t.supports.deliver.redelivery.bound,
+      });
+      t.equal(old.count, 1, 'handler runs of the deaf consumer');
+      deaf.open();
+      await t.until(() => old.running === 0, 'the deaf handler ends');
+      await t.sentinel(publisher, orders, [old, next]);
+      return t.judge(lost({ handled: true }), guard({ confirmed: 4 }));
     },
   },
 ];

@@ -1,4 +1,11 @@
-import { type BrowsedMessage, type Destination, type Lag, type Position, WaybillError } from '@waybill/core/adapter';
+import {
+  type BrowsedMessage,
+  type Destination,
+  envelopeOf,
+  type Lag,
+  type Position,
+  WaybillError,
+} from '@waybill/core/adapter';
 import type { Connection } from './connection.ts';
 import { committedOffsets, groupIdOf, topicOf } from './groups.ts';
 import { classify } from './errors.ts';
@@ -84,10 +91,8 @@ export async function browseTopic(
     if (partition < firstPartition || found.length >= max) continue;
     const first = settled?.get(partition) ?? low.get(partition) ?? 0n;
     const start = (from === null ? null : offsetIn(from, partition)) ?? first;
-    for (const delivery of await read(connection, topic, { partition, from: start, end }, max - found.length)) {
-      const { id, time, key, type, source, contentType, headers, control, body, position } = delivery;
-      found.push({ id, time, key, type, source, contentType, headers, control, body, position, partition });
-    }
+    for (const delivery of await read(connection, topic, { partition, from: start, end }, max - found.length))
+      found.push({ ...envelopeOf(delivery), position: delivery.position, partition });
   }
   return found;
 }

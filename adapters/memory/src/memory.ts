@@ -1,18 +1,19 @@
-import type {
-  Adapter,
-  AdapterSubscription,
-  BrowsedMessage,
-  Capability,
-  Destination,
-  ErrorCode,
-  Facts,
-  OutgoingMessage,
-  Position,
-  ProvisionSpec,
-  SendOutcome,
-  StartPosition,
-  SubscriptionSpec,
-  Supports,
+import {
+  type Adapter,
+  type AdapterSubscription,
+  type BrowsedMessage,
+  type Capability,
+  type Destination,
+  envelopeOf,
+  type ErrorCode,
+  type Facts,
+  type OutgoingMessage,
+  type Position,
+  type ProvisionSpec,
+  type SendOutcome,
+  type StartPosition,
+  type SubscriptionSpec,
+  type Supports,
 } from '@waybill/core/adapter';
 import { type MemoryBroker, nameOf } from './broker.ts';
 import type { Connection } from './connection.ts';
@@ -228,20 +229,8 @@ function browseStore(store: Store, from: Position | null, max: number): BrowsedM
     for (let offset = Math.max(start, log.entries.first); offset < log.entries.end && found.length < max; offset++) {
       const settled = log.cursors.length > 0 && log.cursors.every((cursor) => cursor.isSettled(offset));
       if (settled && store.kind !== 'topic') continue;
-      const { id, time, key, type, source, contentType, headers, control, body, position } = log.entries.at(offset);
-      found.push({
-        id,
-        time,
-        key,
-        type,
-        source,
-        contentType,
-        headers,
-        control,
-        body,
-        position,
-        partition: log.partition,
-      });
+      const entry = log.entries.at(offset);
+      found.push({ ...envelopeOf(entry), position: entry.position, partition: log.partition });
     }
   }
   return found;

@@ -16,4 +16,5 @@ export { duration, type Duration } from './duration.ts';
 export { hostsOf, OptionChecks } from './option-checks.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { patiently } from './patience.ts';
+export { envelopeOf } from './envelope.ts';
 export { encodeWire, decodeWire } from './wire.ts';

@@ -1,4 +1,5 @@
 import type { Control, Destination, Headers, HeaderValue, OutgoingMessage, Position } from './contract.ts';
+import { envelopeOf } from './envelope.ts';
 import { ERROR_CODES, WaybillError } from './errors.ts';
 import type { Events } from './events.ts';
 import { sendIdOf } from './hash.ts';
@@ -169,14 +170,6 @@ function copyOf(held: Held, destination: Destination, control: Control, delay: n
 /** Where there is no position, the send that a delivery came from tells its copy from the copies of others. */
 function sendOf({ delivery, attempt }: Held): string {
   return delivery.sendId ?? `${attempt} ${delivery.deliveryCount ?? 0}`;
-}
-
-/** The fields of a message that every copy keeps, byte for byte (R5). */
-export function envelopeOf(
-  message: Omit<OutgoingMessage, 'sendId' | 'partition' | 'delay' | 'control'>,
-): Omit<OutgoingMessage, 'sendId' | 'partition' | 'delay' | 'control'> {
-  const { id, time, key, type, source, contentType, headers, body } = message;
-  return { id, time, key, type, source, contentType, headers, body };
 }
 
 /** `3:4711`, several joined by commas; empty where the broker tells no position. */

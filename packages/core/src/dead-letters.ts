@@ -6,7 +6,8 @@ import type {
   Headers,
   OutgoingMessage,
 } from './contract.ts';
-import { envelopeOf, positionText } from './copies.ts';
+import { positionText } from './copies.ts';
+import { envelopeOf } from './envelope.ts';
 import { WaybillError } from './errors.ts';
 import { sendIdOf } from './hash.ts';
 import { partitionOf } from './murmur2.ts';
@@ -229,9 +230,8 @@ export class DeadLetters {
     const before = left.filter((delivery) => delivery.partition === partition);
     await Promise.all(
       before.map((delivery) => {
-        const { control } = delivery;
         const sendId = sendIdOf(delivery.id, destination.name, `again ${positionText(delivery.position)}`);
-        const message = { ...envelopeOf(delivery), control, sendId, partition: null, delay: 0 };
+        const message = { ...envelopeOf(delivery), sendId, partition: null, delay: 0 };
         return broker.publisher.publish(route, message, false);
       }),
     );

@@ -13,6 +13,7 @@ import {
   type StartPosition,
   type SubscriptionSpec,
   type Supports,
+  untilAborted,
   WaybillError,
 } from '@waybill/core/adapter';
 import { Connection } from './connection.ts';
@@ -78,14 +79,7 @@ export class KafkaAdapter implements Adapter {
     let route = this.#routes.get(topic);
     if (route === undefined) this.#routes.set(topic, (route = { turn: 0 }));
     const sending = send(this.#produce as Produce, topic, leaders, messages, this.#settings, route);
-    const cut = new Promise<SendOutcome[]>((resolve) => {
-      const stop = (): void => resolve(messages.map(() => ({ status: 'unknown', error: signal.reason as unknown })));
-      const done = (): void => signal.removeEventListener('abort', stop);
-      sending.then(done, done);
-      signal.addEventListener('abort', stop, { once: true });
-      if (signal.aborted) stop();
-    });
-    return Promise.race([sending, cut]);
+    return untilAborted(sending, messages, signal);
   }
 
   async subscribe(spec: SubscriptionSpec, signal: AbortSignal): Promise<AdapterSubscription> {

@@ -13,6 +13,7 @@ import {
   type StartPosition,
   type SubscriptionSpec,
   type Supports,
+  untilAborted,
   WaybillError,
 } from '@waybill/core/adapter';
 import { Cluster } from 'ioredis';
@@ -79,14 +80,7 @@ export class RedisAdapter implements Adapter {
       destination.partitions === null
         ? send(client, this.#layout.stream(destination, 0), messages, this.#settings)
         : sendInOrder(client, this.#layout.streams(destination), messages, this.#settings);
-    const cut = new Promise<SendOutcome[]>((resolve) => {
-      const stop = (): void => resolve(messages.map(() => ({ status: 'unknown', error: signal.reason as unknown })));
-      const done = (): void => signal.removeEventListener('abort', stop);
-      sending.then(done, done);
-      signal.addEventListener('abort', stop, { once: true });
-      if (signal.aborted) stop();
-    });
-    return Promise.race([sending, cut]);
+    return untilAborted(sending, messages, signal);
   }
 
   async subscribe(spec: SubscriptionSpec, signal: AbortSignal): Promise<AdapterSubscription> {

@@ -15,6 +15,6 @@ export { parseBrokerUrl, maskUrl, type BrokerUrl } from './url.ts';
 export { duration, type Duration } from './duration.ts';
 export { hostsOf, OptionChecks } from './option-checks.ts';
 export { type Clock, systemClock } from './clock.ts';
-export { patiently } from './patience.ts';
+export { patiently, untilAborted } from './patience.ts';
 export { envelopeOf } from './envelope.ts';
 export { encodeWire, decodeWire } from './wire.ts';

@@ -1,6 +1,6 @@
 import { getEventListeners } from 'node:events';
 import { expect, test, vi } from 'vitest';
-import { patiently } from '../src/patience.ts';
+import { patiently, untilAborted } from '../src/patience.ts';
 
 const never = new Promise<void>(() => undefined);
 
@@ -20,4 +20,17 @@ test('waits no longer than it is told, nor after the signal has fired', async ()
   controller.abort();
   await waiting;
   await patiently(never, null, controller.signal);
+});
+
+test('a publish whose signal fires is unknown; else it is what it is', async () => {
+  const confirmed = { status: 'confirmed', position: null } as const;
+  expect(await untilAborted(Promise.resolve([confirmed]), ['m'], new AbortController().signal)).toEqual([confirmed]);
+  const stop = new AbortController();
+  const late = untilAborted(new Promise(() => undefined), ['m', 'n'], stop.signal);
+  stop.abort('enough');
+  const unknown = { status: 'unknown', error: 'enough' };
+  expect(await late).toEqual([unknown, unknown]);
+  await expect(untilAborted(Promise.reject(new Error('no')), ['m'], new AbortController().signal)).rejects.toThrow(
+    'no',
+  );
 });

@@ -1,4 +1,4 @@
-import { type ErrorCode, WaybillError } from '@waybill/core/adapter';
+import { type ErrorCode, isNetworkError, WaybillError } from '@waybill/core/adapter';
 
 /** Kafka's error codes by name, in the words of kafkajs, and what they mean here. */
 const types: readonly (readonly [RegExp, ErrorCode])[] = [
@@ -38,9 +38,6 @@ const names: Readonly<Record<string, ErrorCode>> = {
   TimeoutError: 'timeout',
 };
 
-const lost =
-  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)/;
-
 /** Kafka's name of an error, whatever kafkajs has wrapped it in; '' where there is none. */
 export function typeOf(error: unknown): string {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
@@ -62,9 +59,7 @@ export function classify(error: unknown): ErrorCode {
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 5; at = at.cause, depth++) {
     const byName = names[at.name];
     if (byName !== undefined) return byName;
-    const { code } = at as NodeJS.ErrnoException;
-    if (typeof code === 'string' && lost.test(code)) return 'disconnected';
-    if (/not connected|producer is disconnect/i.test(at.message)) return 'disconnected';
+    if (isNetworkError(at) || /not connected|producer is disconnect/i.test(at.message)) return 'disconnected';
   }
   return 'unclassified';
 }

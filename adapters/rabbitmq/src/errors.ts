@@ -1,4 +1,4 @@
-import { type ErrorCode, WaybillError } from '@waybill/core/adapter';
+import { type ErrorCode, isNetworkError, WaybillError } from '@waybill/core/adapter';
 
 /** AMQP reply codes: of a closed channel or connection, or of a returned message. */
 const replies: Readonly<Record<number, ErrorCode>> = {
@@ -30,7 +30,7 @@ const words: readonly (readonly [RegExp, ErrorCode])[] = [
   [/ACCESS[-_]REFUSED|SASL mechanism \S+ is not provided/, 'denied'],
 ];
 const lost =
-  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection clos|connect ETIMEDOUT|Socket closed abruptly|Heartbeat timeout|Unexpected close|Invalid frame|disconnected before secure TLS|socket hang up|Expected Connection/i;
+  /Connection clos|connect ETIMEDOUT|Socket closed abruptly|Heartbeat timeout|Unexpected close|Invalid frame|disconnected before secure TLS|socket hang up|Expected Connection/i;
 
 /** The code of anything that this adapter throws. */
 export function classify(error: unknown): ErrorCode {
@@ -41,11 +41,7 @@ export function classify(error: unknown): ErrorCode {
   if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'timeout'; // whose code is a number, too
   const { code } = error as { code?: unknown };
   if (typeof code === 'number') return replies[code] ?? 'unclassified';
-  if (
-    (typeof code === 'string' && lost.test(code)) ||
-    lost.test(error.message) ||
-    /\b(?:certificate|SSL|TLS)\b/i.test(error.message)
-  )
+  if (isNetworkError(error) || lost.test(error.message) || /\b(?:certificate|SSL|TLS)\b/i.test(error.message))
     return 'disconnected';
   // The channel is gone and its connection is not, as far as is known: another one can be opened.
   return /^Channel (?:closed|closing|ended)/.test(error.message) ? 'unavailable' : 'unclassified';

@@ -1,4 +1,4 @@
-import { type ErrorCode, WaybillError } from '@waybill/core/adapter';
+import { type ErrorCode, isNetworkError, WaybillError } from '@waybill/core/adapter';
 
 /** Redis's error words, in any place: Lua of 6.2 puts its own words before them. */
 const codes: readonly (readonly [RegExp, ErrorCode])[] = [
@@ -13,7 +13,7 @@ const codes: readonly (readonly [RegExp, ErrorCode])[] = [
   [/unknown command/i, 'unsupported'],
 ];
 const lost =
-  /^(?:ECONN|EPIPE|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|ERR_SSL|ERR_TLS|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)|Connection is closed|Stream isn't writeable|Socket timeout|connection close|Unknown RESP type|Socket closed|socket hang up|disconnected before secure TLS|All sentinels are unreachable|Cluster isn't ready|None of startup nodes|Failed to refresh slots|Cluster is ended/i;
+  /Connection is closed|Stream isn't writeable|Socket timeout|connection close|Unknown RESP type|Socket closed|socket hang up|disconnected before secure TLS|All sentinels are unreachable|Cluster isn't ready|None of startup nodes|Failed to refresh slots|Cluster is ended/i;
 
 /** Whether the server itself refused: then the command has changed nothing. */
 export const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError';
@@ -26,9 +26,8 @@ export const isUnsent = (error: unknown): boolean =>
 export function classify(error: unknown): ErrorCode {
   if (WaybillError.is(error)) return error.code;
   if (!(error instanceof Error)) return 'unclassified';
-  const { code } = error as NodeJS.ErrnoException;
   if (!isReply(error)) {
-    if (lost.test(code ?? '') || lost.test(error.message) || /\b(?:certificate|SSL|TLS)\b/i.test(error.message))
+    if (isNetworkError(error) || lost.test(error.message) || /\b(?:certificate|SSL|TLS)\b/i.test(error.message))
       return 'disconnected';
     if (error.name === 'AbortError' || error.name === 'TimeoutError') return 'timeout';
   }

@@ -13,6 +13,7 @@ export { Watermark } from './watermark.ts';
 export { type Filter, compileFilter } from './filter.ts';
 export { parseBrokerUrl, maskUrl, type BrokerUrl } from './url.ts';
 export { duration, type Duration } from './duration.ts';
+export { isNetworkError } from './network-errors.ts';
 export { hostsOf, OptionChecks } from './option-checks.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { patiently, untilAborted } from './patience.ts';

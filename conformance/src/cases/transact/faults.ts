@@ -3,7 +3,7 @@ import type { CaseHandler, Stamped } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { guard, lost } from '../../checkers/index.ts';
 import { gate } from '../gate.ts';
-import { readResults } from './results.ts';
+import { flowOf } from './results.ts';
 
 const needs = { transactions: true } as const;
 const one = (): number => 1;
@@ -23,11 +23,8 @@ export const transactFaults: readonly ConformanceCase[] = [
     faults: ['kill-consumer'],
     timeout: ({ deliver }) => 90_000 + 4 * deliver.redelivery.bound,
     run: async (t) => {
-      const orders = t.topic('orders');
-      const results = t.topic('results');
+      const { orders, results, bus, reader } = await flowOf(t);
       const options = { group: t.group('inventory'), transactional: true, concurrency: 8 };
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
       const last = 400 * t.scale;
       await t.provision(orders, [options.group]);
       await t.load(bus, orders, { each: last });
@@ -52,10 +49,7 @@ export const transactFaults: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['take-over'],
     run: async (t) => {
-      const orders = t.topic('orders');
-      const results = t.topic('results');
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
+      const { orders, results, bus, reader } = await flowOf(t);
       const zombies = gate();
       const options = { group: t.group('inventory'), transactional: true, concurrency: 40 };
       const consumer = await t.consume(bus, orders, options, async ({ payload }, context, { nth }) => {
@@ -81,11 +75,8 @@ export const transactFaults: readonly ConformanceCase[] = [
     faults: ['stop-consumer', 'kill-consumer'],
     timeout: ({ deliver }) => 90_000 + 4 * deliver.redelivery.bound,
     run: async (t) => {
-      const orders = t.topic('orders');
-      const results = t.topic('results');
+      const { orders, results, bus, reader } = await flowOf(t);
       const options = { group: t.group('inventory'), transactional: true, concurrency: 8 };
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
       const last = 200;
       await t.provision(orders, [options.group]);
       await t.load(bus, orders, { each: last });
@@ -108,10 +99,7 @@ export const transactFaults: readonly ConformanceCase[] = [
     cost: 'fault',
     faults: ['unknown-outcome'],
     run: async (t) => {
-      const orders = t.topic('orders');
-      const results = t.topic('results');
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
+      const { orders, results, bus, reader } = await flowOf(t);
       const held = gate();
       const handle: CaseHandler<Stamped> = async ({ payload }, context) => {
         await context.publish(results, payload);

@@ -3,7 +3,7 @@ import type { CaseContext } from '../../case-context.ts';
 import type { CaseBus, Consumer, Stamped } from '../../case-types.ts';
 
 /** A reader of results: which were stored for each message, by the message's sequence number. */
-export interface Results {
+interface Results {
   readonly consumer: Consumer;
   /** Messages that have a result. */
   readonly count: number;
@@ -11,8 +11,22 @@ export interface Results {
   exactly(bus: CaseBus, of: (seq: number) => number, last: number): Promise<void>;
 }
 
+/** Where messages are read, and their results written; on one bus, with a reader of the results. */
+interface Flow {
+  readonly orders: Topic<Stamped>;
+  readonly results: Topic<Stamped>;
+  readonly bus: CaseBus;
+  readonly reader: Results;
+}
+
+export async function flowOf(t: CaseContext, orders: Topic<Stamped> = t.topic('orders')): Promise<Flow> {
+  const results = t.topic('results');
+  const bus = await t.connect({ topics: [orders, results] });
+  return { orders, results, bus, reader: await readResults(t, bus, results) };
+}
+
 /** Results carry the payload that they were made from. One that comes twice is one: it has one place. */
-export async function readResults(t: CaseContext, bus: CaseBus, topic: Topic<Stamped>): Promise<Results> {
+async function readResults(t: CaseContext, bus: CaseBus, topic: Topic<Stamped>): Promise<Results> {
   const found = new Map<number, Set<string>>();
   const consumer = await t.consume(bus, topic, { group: t.group('reader') }, ({ id, payload }, { position }) => {
     const place = position === null ? id : JSON.stringify(position);

@@ -3,7 +3,7 @@ import type { CaseHandler, Stamped } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { guard, lost } from '../../checkers/index.ts';
 import { deadLetters } from '../retry/letters.ts';
-import { readResults } from './results.ts';
+import { flowOf } from './results.ts';
 
 const needs = { transactions: true } as const;
 
@@ -15,11 +15,8 @@ export const transactRuns: readonly ConformanceCase[] = [
     needs,
     cost: 'quick',
     run: async (t) => {
-      const orders = t.topic('orders');
-      const results = t.topic('results');
+      const { orders, results, bus, reader } = await flowOf(t);
       const group = t.group('inventory');
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
       const wanted = (seq: number): number => seq % 3;
       const consumer = await t.consume(bus, orders, { group, transactional: true }, async ({ payload }, context) => {
         await t.pass(payload.seq % 4); // so that they don't end in the order in which they began
@@ -77,11 +74,8 @@ export const transactRuns: readonly ConformanceCase[] = [
     needs,
     cost: 'quick',
     run: async (t) => {
-      const orders = t.topic('orders');
-      const results = t.topic('results');
+      const { orders, results, bus, reader } = await flowOf(t);
       const group = t.group('inventory');
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
       const retry = { attempts: 3, backoff: fixed(10) };
       const options = { group, retry, transactional: true };
       const consumer = await t.consume(bus, orders, options, async ({ payload }, context) => {
@@ -110,11 +104,9 @@ export const transactRuns: readonly ConformanceCase[] = [
     cost: 'quick',
     run: async (t) => {
       const orders = t.topic('orders', { ordering: t.supports.order.key.by === 'refused' ? 'spread' : 'key' });
-      const results = t.topic('results');
       const group = t.group('inventory');
       await t.provision(orders, [group]);
-      const bus = await t.connect({ topics: [orders, results] });
-      const reader = await readResults(t, bus, results);
+      const { results, bus, reader } = await flowOf(t, orders);
       const all = await t.load(bus, orders, { keys: 6, each: 20 });
       let began = 0;
       const numbered = (key: string | null, seq: number): number => (Number(key?.slice(1)) - 1) * 20 + seq;

@@ -155,9 +155,6 @@ function presentable(error: unknown, vhost: string): unknown {
       'denied',
       `rabbitmq: the server refuses the vhost '${vhost}': it does not exist, or this user may not use it`,
     );
-  // What Node throws for a name with several addresses has no message of its own.
-  if (error instanceof AggregateError && error.message === '')
-    error.message = error.errors.map((one: Error) => one.message).join('; ');
   return error;
 }
 

@@ -80,9 +80,6 @@ function presentable(error: unknown): unknown {
     return new WaybillError('disconnected', 'redis: what answers there is no Redis', { cause: error });
   // A Cluster's error says why in another one.
   if ('lastNodeError' in error && error.lastNodeError instanceof Error) return presentable(error.lastNodeError);
-  // What Node throws for a name with several addresses has no message of its own.
-  if (error instanceof AggregateError && error.message === '')
-    error.message = error.errors.map((one: Error) => one.message).join('; ');
   return error;
 }
 

@@ -17,5 +17,6 @@ export { isNetworkError } from './network-errors.ts';
 export { hostsOf, OptionChecks } from './option-checks.ts';
 export { type Clock, systemClock } from './clock.ts';
 export { patiently, untilAborted } from './patience.ts';
+export { messageOf } from './sanitise.ts';
 export { envelopeOf } from './envelope.ts';
 export { encodeWire, decodeWire } from './wire.ts';

@@ -3,6 +3,7 @@ import type { Clock, Timer } from './clock.ts';
 import type { Adapter, Facts, ProvisionSpec } from './contract.ts';
 import { ERROR_CODES, WaybillError } from './errors.ts';
 import type { Events } from './events.ts';
+import { messageOf } from './sanitise.ts';
 
 export interface LinkOptions {
   readonly name: string;
@@ -87,8 +88,7 @@ export class Link {
   wrap(error: unknown, what: string): WaybillError {
     if (WaybillError.is(error)) return error;
     const code = this.adapter.classify(error);
-    const said = error instanceof Error ? error.message : String(error);
-    return new WaybillError(code, `${what}: ${said}`, { cause: error });
+    return new WaybillError(code, `${what}: ${messageOf(error)}`, { cause: error });
   }
 
   /** Tells the link of an error that some call met; one that means a lost connection starts the reconnecting. */

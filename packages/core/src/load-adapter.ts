@@ -5,6 +5,7 @@ import { isAdapter } from './config-references.ts';
 import type { ResolvedBroker } from './config-types.ts';
 import type { Adapter, AdapterModule } from './contract.ts';
 import { WaybillError } from './errors.ts';
+import { messageOf } from './sanitise.ts';
 import { adapterOf, type AdapterPackages, knownPackages, knownSchemes } from './schemes.ts';
 import type { Supports } from './supports.ts';
 
@@ -113,8 +114,4 @@ function broken(name: string, wanted: string, error: unknown): WaybillError {
   return new WaybillError('invalid', `${wanted}: the package ${name} can't be loaded: ${messageOf(error)}`, {
     cause: error,
   });
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -101,10 +101,7 @@ function copy(error: unknown, causes: number): SanitisedError {
     stranger.name = 'NonError';
     return stranger;
   }
-  const message = read(error, 'message');
-  const shown: Error & { code?: string | number } = new Error(
-    bounded(typeof message === 'string' && message !== '' ? message : innerMessages(error), longest.message),
-  );
+  const shown: Error & { code?: string | number } = new Error(bounded(messageOf(error), longest.message));
   const name = read(error, 'name');
   shown.name = typeof name === 'string' ? bounded(name, longest.name) : 'Error';
   const code = read(error, 'code');
@@ -119,12 +116,20 @@ function copy(error: unknown, causes: number): SanitisedError {
   return shown;
 }
 
+/**
+ * What an error says, with its secrets. One that holds others and says nothing itself says what they say, as Node's does
+ * when a host has several addresses.
+ */
+export function messageOf(error: unknown): string {
+  if (!isErrorLike(error)) return typeof error === 'string' ? error : quote(error);
+  return String(read(error, 'message')) || innerMessages(error);
+}
+
 /** Clients throw plain objects with a message, too. */
 function isErrorLike(value: unknown): value is object {
   return typeof value === 'object' && value !== null && typeof read(value, 'message') === 'string';
 }
 
-/** An AggregateError, as Node throws when a host has several addresses, has no message of its own. */
 function innerMessages(error: object): string {
   const errors = read(error, 'errors');
   if (!Array.isArray(errors)) return '';

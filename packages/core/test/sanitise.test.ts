@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isSecretName, maskSecrets, maskText, sanitise } from '../src/sanitise.ts';
+import { isSecretName, maskSecrets, maskText, messageOf, sanitise } from '../src/sanitise.ts';
 
 describe('maskText', () => {
   test.each([
@@ -86,6 +86,14 @@ describe('sanitise', () => {
   });
 
   test('speaks for an AggregateError without a message', () => {
+    expect(messageOf(new AggregateError([new Error('refused ::1'), new Error('refused 127.0.0.1')]))).toBe(
+      'refused ::1; refused 127.0.0.1',
+    );
+    expect([messageOf(new Error('no')), messageOf('no'), messageOf(Object.create(null))]).toEqual([
+      'no',
+      'no',
+      '[Object: null prototype] {}',
+    ]);
     expect(sanitise(new AggregateError([new Error('refused ::1'), 'x'])).message).toBe("refused ::1; 'x'");
   });
 

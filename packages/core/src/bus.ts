@@ -1,33 +1,27 @@
 import { assemble } from './assembly.ts';
 import type { Clock } from './clock.ts';
 import type { ResolvedConfig } from './config-types.ts';
-import type { Facts, Lag, Output, StartPosition } from './contract.ts';
+import type { Facts, Lag, StartPosition } from './contract.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { asPublishError, encode } from './encoding.ts';
-import { type PublishError, WaybillError } from './errors.ts';
+import { WaybillError } from './errors.ts';
 import type { BusEventName, BusEvents, Events } from './events.ts';
 import { GroupClaims } from './group-claims.ts';
 import { type Health, healthOf } from './health.ts';
 import { installedManifests } from './load-adapter.ts';
 import type { BatchHandler, Handler, Published } from './message.ts';
-import { composePublish, type Middleware } from './middleware.ts';
+import type { Middleware } from './middleware.ts';
 import { checkName } from './names.ts';
 import { type Need, refusal, subscriptionNeeds, unmet } from './negotiation.ts';
 import type { BatchSubscribeOptions, PublishOptions, SubscribeOptions } from './options.ts';
-import { makeOutput } from './output.ts';
 import { type Broker, type Place, Places } from './places.ts';
 import { type Plan, resolvePlan } from './plan.ts';
 import { checkHeld, planReplay, type ReplayOptions } from './replay.ts';
+import { type PublishResult, Sending } from './sending.ts';
 import { startPosition } from './start.ts';
 import { Subscription } from './subscription.ts';
 import { capability, type CapabilityPath, type Supports } from './supports.ts';
 import type { AnyTopic, Topic } from './topic.ts';
 import { uuidv7 } from './uuid.ts';
-
-/** What became of one payload of `publishMany`. */
-export type PublishResult =
-  | ({ readonly status: 'confirmed' } & Published)
-  | { readonly status: 'rejected' | 'unknown'; readonly id: string; readonly error: PublishError };
 
 /** What `waybill doctor` shows. */
 export interface Description {
@@ -46,26 +40,33 @@ export interface BusParts {
 }
 
 /** Inside, payloads have no type: the topic's codec and schema check them. */
-type UntypedTopic = Topic<unknown, unknown>;
-const untyped = (topic: AnyTopic): UntypedTopic => topic as UntypedTopic;
+const untyped = (topic: AnyTopic): Topic<unknown, unknown> => topic as Topic<unknown, unknown>;
 
 /** A connected bus. Made by `connect`. Every method may be called at any time, several at once. */
 export class Bus {
   readonly #parts: BusParts;
   readonly #places: Places;
+  readonly #sending: Sending;
   readonly #subscriptions = new Set<Subscription>();
   readonly #groups = new GroupClaims();
   readonly #middlewares: Middleware[] = [];
   /** Tells this process's consumers from those of others. */
   readonly #instance = uuidv7().slice(-12);
   #consumers = 0;
-  #publishRun: ReturnType<typeof composePublish> = null;
   #closing: Promise<void> | null = null;
 
   /** @internal Use `connect`. */
   constructor(parts: BusParts) {
     this.#parts = parts;
     this.#places = new Places(parts.config, parts.brokers);
+    this.#sending = new Sending({
+      places: this.#places,
+      events: parts.events,
+      clock: parts.clock,
+      source: parts.config.source,
+      open: (what) => this.#open(what),
+      refusalOf: (place) => this.#refusalOf(place),
+    });
   }
 
   /**
@@ -74,33 +75,16 @@ export class Bus {
    * unless configured to reject (P6).
    */
   publish<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: PublishOptions): Promise<Published> {
-    const wrapped = this.#publishRun;
-    if (wrapped === null) return this.#publish(untyped(topic), payload, options);
-    // A middleware may add headers; what is published, and where, stays the caller's.
-    return wrapped({ topic: topic.name, payload, options: options ?? {} }, (call) =>
-      this.#publish(untyped(topic), payload, call.options),
-    );
+    return this.#sending.publish(untyped(topic), payload, options);
   }
 
   /** One result per payload, in order. Rejects only when nothing was attempted: bus closed, or the topic refused. */
-  async publishMany<T, I>(
+  publishMany<T, I>(
     topic: Topic<T, I>,
     payloads: readonly NoInfer<I>[],
     options: Omit<PublishOptions, 'id' | 'key'> = {},
   ): Promise<PublishResult[]> {
-    this.#open('publishMany');
-    const place = this.#places.of(untyped(topic));
-    if (place.unmet.length > 0) throw await this.#refusal(`topic '${topic.name}'`, place.unmet, place.broker);
-    const results = payloads.map((payload) =>
-      this.publish(topic, payload, { ...options }).then(
-        (published): PublishResult => ({ status: 'confirmed', ...published }),
-        (error: unknown): PublishResult => {
-          const failure = asPublishError(error, '');
-          return { status: failure.outcome, id: failure.id, error: failure };
-        },
-      ),
-    );
-    return Promise.all(results);
+    return this.#sending.publishMany(untyped(topic), payloads, options);
   }
 
   /**
@@ -108,22 +92,7 @@ export class Bus {
    * declared `delivery: 'best-effort'`; drops are counted per reason and shown by `health` (P6).
    */
   offer<T, I>(topic: Topic<T, I>, payload: NoInfer<I>, options?: Omit<PublishOptions, 'signal'>): boolean {
-    try {
-      const place = this.#places.of(untyped(topic));
-      const { publisher } = place.broker;
-      if (this.#closing !== null) return publisher.drop(topic.name, 'closed');
-      if (!topic.bestEffort || place.unmet.length > 0) return publisher.drop(topic.name, 'failed');
-      const message = encode(place, payload, options, this.#parts.clock, this.#parts.config.source);
-      if (message instanceof Promise) {
-        void message.catch(() => undefined);
-        return publisher.drop(topic.name, 'failed'); // a schema that must be awaited can't be checked here
-      }
-      return publisher.offer(place.route, message, topic.name, topic.buffer, topic.overflow);
-    } catch (error) {
-      const failure = WaybillError.is(error) ? error : new WaybillError('invalid', String(error), { cause: error });
-      this.#parts.events.emit('error', { where: `offer to '${topic.name}'`, error: failure });
-      return false;
-    }
+    return this.#sending.offer(untyped(topic), payload, options, this.#closing !== null);
   }
 
   /**
@@ -239,7 +208,7 @@ export class Bus {
   use(middleware: Middleware): void {
     this.#open('use');
     this.#middlewares.push(middleware);
-    this.#publishRun = composePublish(this.#middlewares);
+    this.#sending.use(this.#middlewares);
   }
 
   /** Listens to an event; returns how to stop. A listener that throws changes nothing and is reported as `error`. */
@@ -267,7 +236,7 @@ export class Bus {
   /** @internal Checks a topic's needs and provisions it, as `connect(config, { topics })` does. */
   async prepare(topic: AnyTopic): Promise<void> {
     const place = this.#places.of(untyped(topic));
-    if (place.unmet.length > 0) throw await this.#refusal(`topic '${topic.name}'`, place.unmet, place.broker);
+    if (place.unmet.length > 0) throw await this.#refusalOf(place);
     await place.broker.link.provision(place.spec);
   }
 
@@ -284,53 +253,6 @@ export class Bus {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #publish(topic: UntypedTopic, payload: unknown, options: PublishOptions | undefined): Promise<Published> {
-    const { clock, config } = this.#parts;
-    let id = options?.id ?? '';
-    try {
-      this.#open('publish');
-      const place = this.#places.of(topic);
-      if (place.unmet.length > 0) return this.#rejectUnmet(place, id);
-      const message = encode(place, payload, options, clock, config.source);
-      const guards = topic.ordered && topic.onKeyFailure === 'reject';
-      if (!(message instanceof Promise))
-        return place.broker.publisher.publish(place.route, message, guards, options?.signal);
-      return message.then((late) => place.broker.publisher.publish(place.route, late, guards, options?.signal));
-    } catch (error) {
-      id ||= uuidv7();
-      return Promise.reject(asPublishError(error, id));
-    }
-  }
-
-  /** What a handler of `home` publishes in its transaction: all that `publish` checks, and nothing is sent. */
-  #hold(
-    topic: UntypedTopic,
-    payload: unknown,
-    options: PublishOptions = {},
-    home: Place,
-    keep: (output: Output) => void,
-  ): Promise<Published> {
-    const { clock, config } = this.#parts;
-    const make = async (given: PublishOptions): Promise<Published> => {
-      const id = given.id ?? uuidv7();
-      try {
-        const place = this.#places.of(topic);
-        if (place.unmet.length > 0) return await this.#rejectUnmet(place, id);
-        keep(await makeOutput(place, home, payload, { ...given, id }, clock, config.source));
-        return { id };
-      } catch (error) {
-        throw asPublishError(error, id);
-      }
-    };
-    const wrapped = this.#publishRun;
-    if (wrapped === null) return make(options);
-    return wrapped({ topic: topic.name, payload, options }, (call) => make(call.options));
-  }
-
-  async #rejectUnmet(place: Place, id: string): Promise<never> {
-    throw asPublishError(await this.#refusal(`topic '${place.topic.name}'`, place.unmet, place.broker), id || uuidv7());
   }
 
   async #consume(
@@ -353,7 +275,7 @@ export class Bus {
       clock,
       random,
       publish: this.publish.bind(this),
-      hold: (topic, payload, options, keep) => this.#hold(untyped(topic), payload, options, place, keep),
+      hold: (topic, payload, options, keep) => this.#sending.hold(untyped(topic), payload, options, place, keep),
       onStop: () => void subscription.close(),
     });
     const subscription: Subscription = new Subscription(plan, consumer, dispatcher, {
@@ -377,6 +299,10 @@ export class Bus {
   #refuse(place: Place, path: CapabilityPath, why: string): Promise<WaybillError> {
     const met = (supports: Supports): boolean => capability(supports, path).by !== 'refused';
     return this.#refusal(why, [{ path, why, met }], place.broker);
+  }
+
+  #refusalOf({ topic, unmet: needs, broker }: Place): Promise<WaybillError> {
+    return this.#refusal(`topic '${topic.name}'`, needs, broker);
   }
 
   async #refusal(where: string, needs: readonly Need[], broker: Broker): Promise<WaybillError> {

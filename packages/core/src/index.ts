@@ -4,7 +4,7 @@
  * @module
  */
 export { type BackoffConfig, type BackoffPolicy, exponential, type ExponentialOptions, fixed } from './backoff.ts';
-export { Bus, type Description, type PublishResult } from './bus.ts';
+export { Bus, type Description } from './bus.ts';
 export { type Clock, systemClock } from './clock.ts';
 export type { Codec, CodecName } from './codec.ts';
 export { defineConfig, parseConfig } from './config.ts';
@@ -45,6 +45,7 @@ export {
 } from './options.ts';
 export { type Plan, resolvePlan } from './plan.ts';
 export type { ReplayOptions } from './replay.ts';
+export type { PublishResult } from './sending.ts';
 export type { Subscription } from './subscription.ts';
 export { type By, CAPABILITIES, capability, type Capability, type CapabilityPath, type Supports } from './supports.ts';
 export { type AnyTopic, type DropPolicy, type Topic, topic, type TopicOptions } from './topic.ts';

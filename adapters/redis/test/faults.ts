@@ -71,7 +71,7 @@ export function faults(): void {
       const reading = gather(s, 1);
       reading.catch(() => undefined);
       await raw.xadd(streamOf(orders), '*', 'body', 'x');
-      await sleep(700);
+      await expect.poll(async () => (await raw.xpending(streamOf(orders), 'g'))[0]).toBe(3);
       through.heal();
       const error: unknown = await reading.catch((failure: unknown) => failure);
       expect(a.classify(error)).toBe('disconnected');

@@ -61,6 +61,10 @@ export const heldLimits: readonly ConformanceCase[] = [
     title: 'The broker itself counts no more deliveries in flight than the prefetch.',
     cost: 'slow',
     spy: true,
+    declinedBy: ({ settle }) =>
+      settle.mode === 'cumulative'
+        ? 'settle.mode: a broker that keeps a watermark does not know what is in flight'
+        : null,
     run: async (t: CaseContext) => {
       const limit = 6;
       const orders = t.topic('orders');

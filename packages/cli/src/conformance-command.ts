@@ -39,7 +39,7 @@ export async function runConformance(options: ConformanceOptions, io: Io): Promi
     const report = makeReport([result], options.seed, io.now(), VERSION);
     await conclude(io, options.json, report, renderSummary(report));
     // What was asked for by name is required, and so is nothing else of WAYBILL_REQUIRE.
-    return exitCodeOf(report, [broker], knownGapsOf([target]));
+    return exitCodeOf(report, [broker], { [broker]: knownGapsOf(target) });
   } finally {
     progress.end();
     if (!isMissing(target)) await closeTarget(target);

@@ -2,24 +2,35 @@ import { escapeText } from './escape-text.ts';
 import type { Io } from './io.ts';
 import { GROUPS } from './matrix.ts';
 
+interface Target {
+  readonly begun: number;
+  readonly done: number;
+  readonly total: number;
+}
+
 /** How far a run is. Written over itself on one line of a terminal; elsewhere nothing is written. */
 export class Progress {
   readonly #io: Io;
-  readonly #begun: number;
+  /** Those that run now. */
+  readonly #targets = new Map<string, Target>();
   #shown = false;
 
   constructor(io: Io) {
     this.#io = io;
-    this.#begun = io.now().getTime();
   }
 
-  /** @param id The case that ended last. */
-  update(target: string, id: string, done: number, total: number): void {
+  /** A target begins, or a case of it has ended. @param id The case. */
+  update(name: string, done: number, total: number, id = ''): void {
     if (!this.#io.isTerminal) return;
-    const group = GROUPS.find(([letter]) => id.startsWith(letter))?.[1] ?? '';
-    const elapsed = this.#io.now().getTime() - this.#begun;
-    const left = done < 3 || done === total ? '' : `, ${etaText((elapsed / done) * (total - done))}`;
-    this.#write(`${escapeText(target)}: ${group}, ${done} of ${total} cases${left}`);
+    const now = this.#io.now().getTime();
+    if (done === total) this.#targets.delete(name);
+    else this.#targets.set(name, { begun: this.#targets.get(name)?.begun ?? now, done, total });
+    const group = GROUPS.find(([letter]) => id.startsWith(letter))?.[1];
+    const alone = this.#targets.size === 1 && group !== undefined ? `${group}, ` : '';
+    const parts = [...this.#targets].map(([target, one]) => `${target}: ${alone}${one.done} of ${one.total} cases`);
+    const left = [...this.#targets.values()].map((one) => ((now - one.begun) / one.done) * (one.total - one.done));
+    const known = parts.length > 0 && [...this.#targets.values()].every((one) => one.done >= 3);
+    this.#write(escapeText(parts.join('; ')) + (known ? `, ${etaText(Math.max(...left))}` : ''));
   }
 
   say(text: string): void {

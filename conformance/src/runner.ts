@@ -1,5 +1,5 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FAULTS, type ConformanceCase, type Cost, type Fault } from './case.ts';
 import { GUARANTEE_IDS } from './guarantees.ts';
@@ -94,12 +94,14 @@ export interface StartOptions {
   readonly patience?: number;
   /** Of message counts and rounds of fault cases, and of the time they may take. Default 1. */
   readonly scale?: number;
+  /** Whether the machine has more to do than it can. Default: by its load and its cores. */
+  readonly busy?: () => boolean;
 }
 
 /** What runs single cases against one target; the Vitest one-liner uses it too. */
 export function startSuite(harness: Harness, seed: number, options: StartOptions = {}): Suite {
   const factor = timeFactor();
-  const { histories, patience = factor, scale = 1 } = options;
+  const { histories, patience = factor, scale = 1, busy = overloaded } = options;
   const rejections = new RejectionWatch();
   let next = 0;
   const shared: RunShared = {
@@ -114,6 +116,7 @@ export function startSuite(harness: Harness, seed: number, options: StartOptions
     rejections,
     facts: {},
     next: () => ++next,
+    busy,
   };
   mkdirSync(shared.folder, { recursive: true });
   rejections.start();
@@ -145,6 +148,11 @@ async function runAlone(one: ConformanceCase, shared: RunShared): ReturnType<typ
     shared.facts = own.facts;
     await own.harness.close();
   }
+}
+
+/** More wanted to run in the last minute than there are cores. */
+function overloaded(): boolean {
+  return (loadavg()[0] ?? 0) > availableParallelism();
 }
 
 export function newSeed(): number {

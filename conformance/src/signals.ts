@@ -11,6 +11,13 @@ export class CaseSignal extends Error {
   }
 }
 
+/** A deadline has passed. */
+export class LateSignal extends CaseSignal {
+  constructor(reason: string) {
+    super('failed', reason);
+  }
+}
+
 /** Ends what a case still waits for when its time is over. A case that is over may leave it unhandled. */
 export class CaseOver extends CaseSignal {
   constructor() {
@@ -18,7 +25,7 @@ export class CaseOver extends CaseSignal {
   }
 }
 
-/** Infrastructure failed (a broker did not start, a port was taken): the only thing that is tried again. */
+/** Infrastructure failed (a broker did not start, a port was taken): the case is tried again. */
 export class InfrastructureError extends Error {
   override readonly name: string = 'InfrastructureError';
 }

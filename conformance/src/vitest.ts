@@ -133,6 +133,10 @@ function leftOut(one: ConformanceCase, seed: number, cost: readonly Cost[] | und
 function report(result: CaseResult, context: TestContext, how: { strict: boolean; known: boolean }): void {
   const text = `${result.verdict}: ${result.reason ?? ''}`;
   for (const observation of result.observations) void context.annotate(observation, 'observation');
+  for (const rerun of result.reruns) {
+    void context.annotate(rerun, 'run again');
+    console.warn(`${result.id} was run again: ${rerun}`);
+  }
   if (result.verdict === 'passed') return;
   if (result.verdict === 'failed' || (result.verdict === 'inconclusive' && how.strict && !how.known))
     throw new Error(`${text}\n${result.slice ?? ''}\n(seed ${result.seed})`);

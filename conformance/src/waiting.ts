@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { UntilOptions } from './case-types.ts';
-import { CaseOver, CaseSignal } from './signals.ts';
+import { CaseOver, CaseSignal, LateSignal } from './signals.ts';
 
 /** WAYBILL_TIME_FACTOR: how much slower than a developer's machine this one may be. */
 export function timeFactor(env: NodeJS.ProcessEnv = process.env): number {
@@ -138,6 +138,6 @@ export class Waiting {
 
   async #late(what: string): Promise<never> {
     if (!(await this.#healthy())) throw new CaseSignal('inconclusive', `${what}; the broker does not answer`);
-    throw new CaseSignal('failed', what);
+    throw new LateSignal(what);
   }
 }

@@ -4,7 +4,7 @@ import type { ConformanceCase, Fault } from '../src/case.ts';
 import { content } from '../src/checkers/index.ts';
 import { memoryHarness } from '../src/harness/memory.ts';
 import type { CaseResult } from '../src/result.ts';
-import { runSuite } from '../src/runner.ts';
+import { runSuite, startSuite } from '../src/runner.ts';
 import { InfrastructureError } from '../src/signals.ts';
 import type { Harness } from '../src/target.ts';
 
@@ -340,5 +340,58 @@ describe('tidy', () => {
         )
       ).verdict,
     ).toBe('passed');
+  });
+});
+
+describe('a deadline that passes', () => {
+  const outside: Harness = { ...memoryHarness(), how: 'process' };
+
+  async function runsOf(harness: Harness, busy: boolean, cures: number): Promise<[number, CaseResult]> {
+    let runs = 0;
+    const suite = startSuite(harness, 7, { busy: () => busy });
+    const result = await suite.run(
+      one(async (t) => {
+        runs += 1;
+        await t.until(() => runs > cures, 'it comes', { total: 10 });
+        trusts(t);
+      }),
+    );
+    suite.end();
+    return [runs, result];
+  }
+
+  test('beside a broker of its own, on a busy machine, is tried again, and told', async () => {
+    const [runs, result] = await runsOf(outside, true, 1);
+    expect([runs, result.verdict, result.reruns.length]).toEqual([2, 'passed', 1]);
+    expect(result.reruns[0]).toMatch('it comes: not within');
+  });
+
+  test('three times is a failure', async () => {
+    const [runs, result] = await runsOf(outside, true, 9);
+    expect([runs, result.verdict, result.reruns.length]).toEqual([3, 'failed', 2]);
+  });
+
+  test('with nothing to blame is one at once', async () => {
+    for (const [harness, busy] of [
+      [outside, false],
+      [memoryHarness(), true],
+    ] as const)
+      expect((await runsOf(harness, busy, 1)).map((part) => (typeof part === 'number' ? part : part.verdict))).toEqual([
+        1,
+        'failed',
+      ]);
+  });
+
+  test('after what a checker has found is none', async () => {
+    let runs = 0;
+    const suite = startSuite(outside, 7, { busy: () => true });
+    const result = await suite.run(
+      one(async (t) => {
+        runs += 1;
+        t.equal(1, 2, 'one');
+      }),
+    );
+    suite.end();
+    expect([runs, result.verdict]).toEqual([1, 'failed']);
   });
 });

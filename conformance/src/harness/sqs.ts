@@ -22,9 +22,11 @@ export interface SqsHarnessOptions {
  * are all held, so polls don't wait there.
  */
 function usual(name: 'sqs' | 'sqs-fifo'): Readonly<Record<string, unknown>> {
-  // A machine that stalls for longer than a lease loses it, and the suite would see what is nobody's fault.
-  const lease = 4_000 * Math.min(2, Math.max(1, timeFactor()));
-  return { groupRefresh: '100ms', pollWait: name === 'sqs' ? '1s' : '0s', lease, timeout: '3s' };
+  // A machine that stalls for longer than a lease loses it, and a send that is answered late is unknown: the suite would
+  // see what is nobody's fault.
+  const slower = Math.min(2, Math.max(1, timeFactor()));
+  const [lease, timeout] = [4_000 * slower, 4_000 * slower];
+  return { groupRefresh: '100ms', pollWait: name === 'sqs' ? '1s' : '0s', lease, timeout };
 }
 
 /** What ElasticMQ can't judge on FIFO queues. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { IdempotencyStore } from '@waybill/core';
 import type { Adapter } from '@waybill/core/adapter';
 import type { CaseContext } from '../../case-context.ts';
+import type { ArrivalView } from '../../history.ts';
 import { tampered } from '../flow/tampered.ts';
 
 /** Sends each message under a `sendId` of its own, so that a second copy gets past the broker's own deduplication. */
@@ -42,11 +43,14 @@ export function watched(
   };
 }
 
-/** Everything that arrived at the group is settled, as far as the history can tell. */
+/** Everything that arrived at the group is settled, at its last arrival, as far as the history can tell. */
 export async function allSettled(t: CaseContext, group: string): Promise<void> {
-  const open = (): number =>
-    t.history.arrivals.filter((one) => one.group === group && one.detachedWall === null && one.ackedWall === null)
-      .length;
+  const open = (): number => {
+    const last = new Map<string, ArrivalView>();
+    for (const one of t.history.arrivals)
+      if (one.group === group) last.set(`${one.id} ${JSON.stringify(one.position)}`, one);
+    return [...last.values()].filter((one) => one.detachedWall === null && one.ackedWall === null).length;
+  };
   // A watermark names only the last of what it settles.
   if (t.supports.settle.mode === 'cumulative') return;
   await t.until(() => open() === 0, 'all that arrived is acked', { total: 15_000 });

@@ -4,6 +4,7 @@ import type { ConformanceCase } from '../../case.ts';
 import { attempts, duplicated, guard, lost } from '../../checkers/index.ts';
 import { deadLettered } from '../flow/batches.ts';
 import { tamperedSubscriptions } from '../flow/tampered.ts';
+import { shortest } from '../pace.ts';
 import { allSettled, watched, withoutBrokerDedup } from './copies.ts';
 
 const storeErrors = /idempotency store/;
@@ -147,7 +148,7 @@ export const storeFailures: readonly ConformanceCase[] = [
     title: 'A handler longer than the lease keeps its claim: a copy that arrives meanwhile does not run.',
     cost: 'slow',
     run: async (t: CaseContext) => {
-      const lease = 1_000;
+      const lease = shortest(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       let extended = 0;
@@ -160,7 +161,7 @@ export const storeFailures: readonly ConformanceCase[] = [
       await copy();
       await t.until(() => consumer.running === 1, 'it runs');
       await copy();
-      await t.until(() => consumer.returned === 1, 'it ends');
+      await t.until(() => consumer.returned === 1, 'it ends', { total: 30_000 + 3 * lease });
       await t.sentinel(bus, orders, [consumer]);
       await allSettled(t, group);
       t.ok(extended >= 2, `the claim was prolonged ${extended} times`);

@@ -9,7 +9,7 @@ import { GroupClaims } from './group-claims.ts';
 import { type Health, healthOf } from './health.ts';
 import { installedManifests } from './load-adapter.ts';
 import type { BatchHandler, Handler, Published } from './message.ts';
-import type { Middleware } from './middleware.ts';
+import { checkMiddleware, type Middleware } from './middleware.ts';
 import { checkName } from './names.ts';
 import { type Need, refusal, subscriptionNeeds, unmet } from './negotiation.ts';
 import type { BatchSubscribeOptions, PublishOptions, SubscribeOptions } from './options.ts';
@@ -207,6 +207,7 @@ export class Bus {
   /** Adds middleware round handlers of subscriptions made later, and round publishes from now on. */
   use(middleware: Middleware): void {
     this.#open('use');
+    checkMiddleware(middleware);
     this.#middlewares.push(middleware);
     this.#sending.use(this.#middlewares);
   }

@@ -99,11 +99,16 @@ export class DeadLetters {
    * there when it began, so a message that fails again is not redriven in a circle.
    */
   async redrive(options: RedriveOptions): Promise<{ redriven: number }> {
-    const { id, where, all, rate } = options;
+    const { id, where, all, rate, ...others } = options;
     this.#open('redrive');
+    const [stranger] = Object.keys(others);
+    if (stranger !== undefined)
+      throw new WaybillError('invalid', `redrive: ${stranger} is not an option; allowed: id, where, all, rate`);
+    if (where !== undefined && typeof where !== 'function')
+      throw new WaybillError('invalid', `redrive where is ${quote(where)}; allowed: a function`);
     if ([id, where, all === true ? all : undefined].filter((one) => one !== undefined).length !== 1)
       throw new WaybillError('invalid', 'redrive takes exactly one of id, where and all: true');
-    if (rate !== undefined && !(rate > 0))
+    if (rate !== undefined && !(typeof rate === 'number' && rate > 0))
       throw new WaybillError('invalid', `redrive rate is ${quote(rate)}; allowed: messages per second above 0`);
     const wanted = id === undefined ? (where ?? (() => true)) : (message: DeadMessage) => message.id === id;
     const redriven = await this.#take(

@@ -1,3 +1,4 @@
+import { WaybillError } from './errors.ts';
 import type { HandlerContext, Message, Published } from './message.ts';
 import type { PublishOptions } from './options.ts';
 
@@ -20,6 +21,16 @@ export interface Middleware {
     call: PublishCall,
     next: (headers?: PublishOptions['headers']) => Promise<Published>,
   ) => Promise<Published>;
+}
+
+/** @throws WaybillError `invalid` for what would never be called */
+export function checkMiddleware(middleware: Middleware): void {
+  for (const [name, layer] of Object.entries(middleware))
+    if (!['handler', 'publish'].includes(name) || (layer !== undefined && typeof layer !== 'function'))
+      throw new WaybillError(
+        'invalid',
+        `use: ${name} is ${typeof layer}; allowed: handler and publish, which are functions`,
+      );
 }
 
 type Run = (message: Message<unknown>, context: HandlerContext) => unknown;

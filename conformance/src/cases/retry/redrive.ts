@@ -1,4 +1,4 @@
-import { fixed } from '@waybill/core';
+import { fixed, type RedriveOptions } from '@waybill/core';
 import type { CaseContext } from '../../case-context.ts';
 import type { CaseBus, Consumer, Stamped } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
@@ -176,8 +176,10 @@ export const redriven: readonly ConformanceCase[] = [
         { all: true, id: 'x' },
         { id: 'x', where: () => true },
         { all: true, rate: 0 },
+        { all: true, rat: 5 },
+        { where: 'all' },
       ])
-        await t.expectError(() => letters.redrive(options), 'invalid');
+        await t.expectError(() => letters.redrive(options as RedriveOptions), 'invalid');
       t.equal((await deadLetters(t, bus, orders, group)).length, 12, 'dead letters after refused redrives');
       t.equal(await letters.purge(), { purged: 12 }, 'purged');
       t.equal(await letters.purge(), { purged: 0 }, 'purged when nothing is left');

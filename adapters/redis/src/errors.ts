@@ -7,7 +7,11 @@ const codes: readonly (readonly [RegExp, ErrorCode])[] = [
   [/Too many Cluster redirections/, 'unavailable'],
   [/\b(?:NOREPLICAS|READONLY|LOADING|MASTERDOWN|MISCONF|BUSY|TRYAGAIN|CLUSTERDOWN|MOVED|ASK)\b/, 'unavailable'],
   [/\b(?:NOGROUP|UNBLOCKED)\b|no such key/, 'not-found'],
-  [/\b(?:NOAUTH|NOPERM|WRONGPASS|DENIED)\b|invalid password|without any password configured/, 'denied'],
+  // Scripts have words of their own for it: of 7.0, and of 7.2 and later.
+  [
+    /\b(?:NOAUTH|NOPERM|WRONGPASS|DENIED)\b|invalid password|without any password configured|The user executing the script can't|ACL failure in script/,
+    'denied',
+  ],
   [/exceeds maximum allowed|too large/, 'too-large'],
   [/\b(?:WRONGTYPE|CROSSSLOT)\b|Invalid stream ID|DB index is out of range/, 'invalid'],
   [/unknown command/i, 'unsupported'],

@@ -15,7 +15,7 @@ import { SETTLE, UNCOUNT } from './ordered-scripts.ts';
 import { PartitionReads } from './partition-reads.ts';
 import { type OrderedDelivery, type OrderedReceipt, PartitionStream } from './partition-stream.ts';
 import { run, type Script } from './scripts.ts';
-import type { Trimmer } from './upkeep.ts';
+import { Trimmer } from './upkeep.ts';
 
 const PATIENCE = 1_000; // what `close` waits for
 const ANSWER = 900;
@@ -36,7 +36,8 @@ export interface OrderedOptions {
     readonly topic: StreamKeys;
     readonly inbox: StreamKeys | null;
   }[];
-  readonly trimmer: Trimmer;
+  /** Of settled messages, where the topic doesn't say. */
+  readonly retention: number;
 }
 
 /** One consumer of an ordered topic: the partitions it owns by lease, each stream from its first unsettled entry on. */
@@ -44,6 +45,7 @@ export class OrderedSubscription implements AdapterSubscription {
   readonly #options: OrderedOptions;
   readonly #leases: Leases;
   readonly #reads: PartitionReads;
+  readonly #trimmer: Trimmer;
   readonly #streams = new Map<Ownership, PartitionStream[]>();
   #ready: OrderedDelivery[] = [];
   #asked = 0;
@@ -55,8 +57,9 @@ export class OrderedSubscription implements AdapterSubscription {
   #closing: Promise<void> | null = null;
 
   constructor(options: OrderedOptions) {
-    const { client, spec, group, members, partitions, reader } = options;
+    const { client, spec, group, members, partitions, reader, retention } = options;
     this.#options = options;
+    this.#trimmer = new Trimmer(client, retention, (error) => this.#fail(error));
     this.#leases = new Leases({
       client,
       spec,
@@ -148,7 +151,7 @@ export class OrderedSubscription implements AdapterSubscription {
 
   async #close(): Promise<void> {
     this.#wake();
-    this.#options.trimmer.stop();
+    this.#trimmer.stop();
     if (this.#reading !== null) await patiently(this.#reading, PATIENCE);
     this.#options.reader?.disconnect();
     await patiently(this.#leases.stop(), 2 * PATIENCE);
@@ -166,7 +169,7 @@ export class OrderedSubscription implements AdapterSubscription {
     const streams = [new PartitionStream(ownership, topic, 'topic', topicSeen)];
     if (inbox !== null) streams.push(new PartitionStream(ownership, inbox, 'inbox', inboxSeen));
     this.#streams.set(ownership, streams);
-    this.#options.trimmer.settled(topic, false);
+    this.#trimmer.settled(topic, false);
     this.#wake();
   }
 
@@ -226,7 +229,7 @@ export class OrderedSubscription implements AdapterSubscription {
         out.delete(receipt.id);
       }
     });
-    this.#options.trimmer.settled(keys, deletes);
+    this.#trimmer.settled(keys, deletes);
   }
 
   /** Runs a fenced script over receipts of one stream, in chunks sent at once; `done` for each that was still ours. */

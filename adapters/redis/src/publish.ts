@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { type OutgoingMessage, type SendOutcome, WaybillError } from '@waybill/core/adapter';
 import type { Client } from './connection.ts';
 import { fieldsOf } from './entry.ts';
-import { isReply, isUnsent } from './errors.ts';
+import { classify, isReply, isUnsent } from './errors.ts';
 import type { StreamKeys } from './keys.ts';
 import type { Settings } from './options.ts';
 import { run } from './scripts.ts';
@@ -156,8 +156,8 @@ async function outcomesOf(
     });
   } catch (error) {
     // A script may fail after its first writes.
-    const refused = /^(?:OOM|NOREPLICAS|READONLY|LOADING|MISCONF|NOPERM|BUSY)/.test((error as Error).message);
-    const nothing = isUnsent(error) || (isReply(error) && refused);
+    const refused = /^(?:OOM|NOREPLICAS|READONLY|LOADING|MISCONF|BUSY)/.test((error as Error).message);
+    const nothing = isUnsent(error) || (isReply(error) && (refused || classify(error) === 'denied'));
     return messages.map(() => ({ status: nothing ? 'rejected' : 'unknown', error }));
   }
 }

@@ -28,7 +28,7 @@ import { RedisReplay, type ReplaySource } from './replay.ts';
 import { RedisSubscription } from './subscription.ts';
 import { supportsOf } from './supports.ts';
 import { replayFrom, Topology } from './topology.ts';
-import { type Source, Trimmer, Upkeep } from './upkeep.ts';
+import { type Source, Upkeep } from './upkeep.ts';
 
 /** Longest block of a read: on top of the timeout, for its connection. */
 const READ = 500;
@@ -183,7 +183,7 @@ export class RedisAdapter implements Adapter {
       group,
       members: this.#layout.members(destination, group),
       partitions,
-      trimmer: new Trimmer(client, this.#settings.retention),
+      retention: this.#settings.retention,
     });
   }
 

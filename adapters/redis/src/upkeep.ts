@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Delivery } from '@waybill/core/adapter';
 import type { Client } from './connection.ts';
+import { classify } from './errors.ts';
 import type { StreamKeys } from './keys.ts';
 import { run } from './scripts.ts';
 import { MOVE, TRIM } from './topic-scripts.ts';
@@ -45,12 +46,20 @@ export class Upkeep {
     this.#stopped.abort();
   }
 
-  /** Until it is stopped or the connection is gone. What fails here goes well the next time. */
-  async run(lost: (error: Error) => void): Promise<void> {
+  /**
+   * Until it is stopped, or the connection is gone, or this user may not do it: then what is held back would never come.
+   * What else fails here goes well the next time.
+   */
+  async run(lost: (error: unknown) => void): Promise<void> {
     const { client } = this.#options;
     const { signal } = this.#stopped;
     while (!signal.aborted && client.status === 'ready') {
-      const pause = await this.#turn().catch(() => MOVE_EVERY);
+      let pause = MOVE_EVERY;
+      try {
+        pause = await this.#turn();
+      } catch (error) {
+        if (classify(error) === 'denied') return lost(error);
+      }
       await sleep(pause + 1, undefined, { signal, ref: false }).catch(() => undefined);
     }
     if (!signal.aborted) lost(new Error('Connection is closed.'));
@@ -78,15 +87,18 @@ export class Upkeep {
 export class Trimmer {
   readonly #client: Client;
   readonly #retention: number;
+  readonly #denied: (error: unknown) => void;
   readonly #known = new Map<StreamKeys, boolean>();
   readonly #busy = new Set<StreamKeys>();
   #allAt = performance.now();
   #timer: NodeJS.Timeout;
   #stopped = false;
 
-  constructor(client: Client, retention: number) {
+  /** @param denied Told when this user may not trim: then nothing that is settled would ever go. */
+  constructor(client: Client, retention: number, denied: (error: unknown) => void) {
     this.#client = client;
     this.#retention = retention;
+    this.#denied = denied;
     this.#timer = this.#later();
   }
 
@@ -113,7 +125,8 @@ export class Trimmer {
     const trims = due.map((keys) =>
       run(this.#client, TRIM, [keys.stream, keys.settings], [this.#known.get(keys) === true ? 0 : this.#retention]),
     );
-    await Promise.allSettled(trims);
+    for (const trim of await Promise.allSettled(trims))
+      if (trim.status === 'rejected' && classify(trim.reason) === 'denied') this.#denied(trim.reason);
     if (!this.#stopped) this.#timer = this.#later();
   }
 }

@@ -148,6 +148,42 @@ describe.skipIf(!canServe)(canServe ? 'servers of our own' : `not-run: ${remedy}
   });
 
   test.each([
+    ['move what is due', '+zrangebyscore', topic()],
+    ['trim a topic', '+hget', topic()],
+    ['trim partitions', '+hget', topic(2)],
+  ])('a user who may not %s is told so by the subscription', async (_, missing, orders) => {
+    const server = await ownServer();
+    servers.push(server);
+    await provisioned(await adapter({ url: server.url, keyPrefix: 'wb:' }), orders);
+    await server.raw.acl(
+      'SETUSER',
+      'app',
+      'on',
+      '>app-secret',
+      'resetkeys',
+      '~wb:*',
+      '+@all',
+      missing.replace('+', '-'),
+    );
+    const url = server.url.replace('redis://:', 'redis://app:').replace('own-server-secret', 'app-secret');
+    const a = await adapter({ url, keyPrefix: 'wb:' });
+    const error: unknown = await gather(await consume(a, orders), 1).catch((failure: unknown) => failure);
+    expect(a.classify(error)).toBe('denied');
+  });
+
+  test('what a user may not publish by a script is refused, and not unknown', async () => {
+    const server = await ownServer();
+    servers.push(server);
+    const orders = await provisioned(await adapter({ url: server.url, keyPrefix: 'wb:' }), topic());
+    await server.raw.acl('SETUSER', 'app', 'on', '>app-secret', 'resetkeys', '~wb:*', '+@all', '-exists');
+    const url = server.url.replace('redis://:', 'redis://app:').replace('own-server-secret', 'app-secret');
+    const a = await adapter({ url, keyPrefix: 'wb:' });
+    const [outcome] = await a.publish(orders, messages(20), never);
+    expect(outcome?.status).toBe('rejected');
+    expect(a.classify((outcome as { error: unknown }).error)).toBe('denied');
+  });
+
+  test.each([
     ['of one node, as a plain server', 1, false],
     ['of one node', 1, true],
     ['of three nodes', 3, true],

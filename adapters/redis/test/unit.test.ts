@@ -136,6 +136,8 @@ test('an entry of another program keeps bytes that are no text', () => {
 test.each([
   ['OOM command not allowed when used memory > maxmemory', 'throttled'],
   ['NOREPLICAS Not enough good replicas to write.', 'unavailable'],
+  ["ERR The user executing the script can't run this command or subcommand script: e07, on @user_script:1.", 'denied'],
+  ["ERR ACL failure in script: User app has no permissions to run the 'hget' command", 'denied'],
   ['ERR Error running script (call to f_1): @user_script:1: -OOM command not allowed', 'throttled'],
   ['LOADING Redis is loading the dataset in memory', 'unavailable'],
   ["NOGROUP No such key 'a' or consumer group 'b' in XREADGROUP with GROUP option", 'not-found'],

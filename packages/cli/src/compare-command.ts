@@ -34,7 +34,7 @@ export async function runCompare(options: CompareOptions, io: Io): Promise<ExitC
 
   const progress = new Progress(io);
   const suites = new Map<string, Suite>();
-  const queue = [...names];
+  const queue = names.toReversed(); // SQS FIFO takes longest, memory least
   const workers = Array.from({ length: SIDE_BY_SIDE }, async () => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
       const histories = join(folder, 'history');

@@ -25,7 +25,7 @@ function usual(name: 'sqs' | 'sqs-fifo'): Readonly<Record<string, unknown>> {
   // A machine that stalls for longer than a lease loses it, and a send that is answered late is unknown: the suite would
   // see what is nobody's fault.
   const slower = Math.min(2, Math.max(1, timeFactor()));
-  const [lease, timeout] = [4_000 * slower, 4_000 * slower];
+  const [lease, timeout] = [6_000 * slower, 4_000 * slower];
   return { groupRefresh: '100ms', pollWait: name === 'sqs' ? '1s' : '0s', lease, timeout };
 }
 

@@ -3,10 +3,17 @@ import type { CaseContext } from '../../case-context.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { attempts, backoff, guard, lost } from '../../checkers/index.ts';
 import { deadLetters, heard } from './letters.ts';
+import { blockedSince } from '../pace.ts';
 import { withSupports } from '../wrapped.ts';
 
-/** A timer of core's and a turn of a busy event loop; scaled. What brokers add, they declare. */
-const timerLateness = 1_000;
+/**
+ * How late a pause may end: a timer of core's and a turn of the event loop, and what this process was blocked for since
+ * this was asked for. What brokers add, they declare.
+ */
+function timerLateness(t: CaseContext): () => number {
+  const blocked = blockedSince();
+  return () => t.scaled(1_000) + blocked();
+}
 
 /** A policy's shortest and longest pause after an attempt, by its documentation. */
 function pauses(policy: BackoffPolicy, attempt: number): { low: number; high: number } {
@@ -24,6 +31,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
     title: 'The pauses between attempts grow as the policy says, never shorter, and late by little.',
     cost: 'quick',
     run: async (t) => {
+      const late = timerLateness(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
@@ -36,10 +44,9 @@ export const backoffBounds: readonly ConformanceCase[] = [
       await t.load(bus, orders, { each: 20 });
       await t.until(() => dead.length >= 10, 'ten messages are dead-lettered');
       await t.sentinel(bus, orders, [consumer]);
-      const late = t.scaled(timerLateness);
       const bounds = (attempt: number): { low: number; high: number } => {
         const { low, high } = pauses(policy, attempt);
-        return { low, high: high + late };
+        return { low, high: high + late() };
       };
       return t.judge(backoff({ bounds }), attempts({ expected: 5 }), lost(), guard({ threw: 50 }));
     },
@@ -50,6 +57,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
     title: 'Jitter spreads the pauses over its whole range, so that failed messages do not all come back at once.',
     cost: 'quick',
     run: async (t) => {
+      const late = timerLateness(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
@@ -70,7 +78,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
       // Of 100 even draws none in the first or the last quarter: once in 10^12 runs.
       t.ok(shortest < low + (high - low) / 4, `the shortest pause (${shortest.toFixed(0)} ms) is near ${low} ms`);
       t.ok(longest > high - (high - low) / 4, `the longest pause (${longest.toFixed(0)} ms) is near ${high} ms`);
-      return t.judge(backoff({ bounds: () => ({ low, high: high + t.scaled(timerLateness) }) }), attempts(), lost());
+      return t.judge(backoff({ bounds: () => ({ low, high: high + late() }) }), attempts(), lost());
     },
   },
   {
@@ -80,6 +88,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
     needs: { requeue: true },
     cost: 'slow',
     run: async (t) => {
+      const late = timerLateness(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
@@ -97,7 +106,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
       const { lateness, granularity } = t.supports.requeue;
       const bounds = (attempt: number): { low: number; high: number } => {
         const { low, high } = pauses(retry.backoff, attempt);
-        return { low, high: high + t.scaled(lateness + timerLateness) + granularity };
+        return { low, high: high + t.scaled(lateness) + late() + granularity };
       };
       return t.judge(backoff({ bounds }), attempts(), lost(), guard({ threw: 40 }));
     },
@@ -108,6 +117,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
     title: 'RetryAfter sets the next pause in place of the policy, and counts as an attempt.',
     cost: 'quick',
     run: async (t) => {
+      const late = timerLateness(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       const bus = await t.connect({ topics: [orders] });
@@ -126,7 +136,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
         letters.map(() => ['exhausted', 3]),
         'dead letters',
       );
-      const bounds = (): { low: number; high: number } => ({ low: 250, high: 250 + t.scaled(timerLateness) });
+      const bounds = (): { low: number; high: number } => ({ low: 250, high: 250 + late() });
       return t.judge(backoff({ bounds }), attempts({ expected: 3 }), lost(), guard({ threw: 15 }));
     },
   },
@@ -169,6 +179,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
     needs: { requeue: true },
     cost: 'slow',
     run: async (t) => {
+      const late = timerLateness(t);
       const orders = t.topic('orders');
       const group = t.group('inventory');
       // The broker delays by half a second at most, so that the copy must wait on the way.
@@ -190,7 +201,7 @@ export const backoffBounds: readonly ConformanceCase[] = [
       const { lateness, granularity } = t.supports.requeue;
       const bounds = (): { low: number; high: number } => ({
         low: 1_500,
-        high: 1_500 + t.scaled(lateness + timerLateness) + granularity,
+        high: 1_500 + t.scaled(lateness) + late() + granularity,
       });
       return t.judge(backoff({ bounds }), attempts(), lost(), guard({ threw: 5 }));
     },

@@ -212,7 +212,7 @@ test('without the package it says what to install; options that go nowhere are r
   });
   const broken = new Error('it is broken');
   await expect(loadSns(() => Promise.reject(broken))).rejects.toBe(broken);
-  expect(() => sqs({ fanout: 'SNS' as 'sns' })).toThrow('fanout is "SNS"; allowed: direct, sns');
+  expect(() => sqs({ fanout: 'SNS' as 'sns' })).toThrow("fanout is 'SNS'; allowed: direct, sns");
   expect(() => sqs({ snsEndpoint: 'https://x' })).toThrow("snsEndpoint needs fanout: 'sns'");
   const client = { send: () => Promise.resolve() } as never;
   expect(() => sqs({ ...sns, clients: { poll: client, rest: client } })).toThrow(/one of @aws-sdk\/client-sns/);

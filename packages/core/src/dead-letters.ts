@@ -200,9 +200,9 @@ export class DeadLetters {
     let taken = 0;
     try {
       const expected = await this.#expected();
-      let seen = 0;
-      for (let empty = 0; empty < 2 && seen < expected && left.length < 10_000;) {
-        const deliveries = await subscription.receive(Math.min(most, expected - seen), link.signal);
+      let [seen, comeAgain] = [0, 0];
+      for (let empty = 0; empty < 2 && seen < expected + comeAgain && left.length < 10_000;) {
+        const deliveries = await subscription.receive(Math.min(most, expected + comeAgain - seen), link.signal);
         empty = deliveries.length === 0 ? empty + 1 : 0;
         for (const delivery of deliveries) {
           if (stored.has(delivery.id)) continue;
@@ -215,8 +215,9 @@ export class DeadLetters {
           }
           await each(delivery);
           if (cumulative) await this.#storeAgain(left, delivery.partition, stored);
-          await settle(subscription, delivery);
-          taken++;
+          const [settled] = await subscription.ack([delivery.receipt]);
+          if (settled === 'ok') taken++;
+          else if (comeAgain < BATCH) comeAgain++; // its lease is gone
         }
       }
       return taken;
@@ -253,10 +254,6 @@ export class DeadLetters {
     if (adapter.lag === undefined || !adapter.supports.lag.exact) return Infinity;
     return (await adapter.lag(destination, DEAD_LETTER_GROUP, null)).count;
   }
-}
-
-async function settle(subscription: AdapterSubscription, delivery: Delivery): Promise<void> {
-  await subscription.ack([delivery.receipt]);
 }
 
 async function giveBack(subscription: AdapterSubscription, left: readonly Delivery[]): Promise<void> {

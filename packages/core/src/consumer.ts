@@ -142,6 +142,7 @@ export class Consumer {
   async #live(opened: () => void, refused: (error: WaybillError) => void): Promise<void> {
     const { link, events, plan } = this.#options;
     let failures = 0;
+    let opening = true;
     while (!this.#stop.signal.aborted) {
       let attachment: Attachment | null = null;
       try {
@@ -150,6 +151,7 @@ export class Consumer {
         attachment = await this.#attach();
         this.#state = 'subscribed';
         events.emit('subscribed', { topic: plan.topic, group: plan.group });
+        opening = false;
         opened();
         await this.#receiveAll(attachment, () => (failures = 0));
         if (attachment.subscription.ended === true) {
@@ -160,7 +162,7 @@ export class Consumer {
       } catch (error) {
         if (this.#stop.signal.aborted) break;
         const wrapped = link.wrap(error, `subscription '${this.#what}'`);
-        if (this.#state === 'opening' && !ERROR_CODES[wrapped.code].retriable) {
+        if (opening && !ERROR_CODES[wrapped.code].retriable) {
           this.#state = 'closed';
           refused(wrapped);
           this.#end();

@@ -371,15 +371,22 @@ describe('a deadline that passes', () => {
     expect([runs, result.verdict, result.reruns.length]).toEqual([3, 'failed', 2]);
   });
 
-  test('with nothing to blame is one at once', async () => {
+  test('with nothing to blame, or with a known gap, counts at once', async () => {
+    const gap: Harness = { ...outside, knownGaps: { 'P1.test': 'it never comes' } };
+    const verdicts = [];
     for (const [harness, busy] of [
       [outside, false],
       [memoryHarness(), true],
-    ] as const)
-      expect((await runsOf(harness, busy, 1)).map((part) => (typeof part === 'number' ? part : part.verdict))).toEqual([
-        1,
-        'failed',
-      ]);
+      [gap, true],
+    ] as const) {
+      const [runs, { verdict: found }] = await runsOf(harness, busy, 1);
+      verdicts.push([runs, found]);
+    }
+    expect(verdicts).toEqual([
+      [1, 'failed'],
+      [1, 'failed'],
+      [1, 'inconclusive'],
+    ]);
   });
 
   test('after what a checker has found is none', async () => {

@@ -18,7 +18,7 @@ function losing(broker: MemoryBroker, count: number): ReturnType<typeof memory> 
       return Object.assign(inner, {
         ack: async (receipts: Parameters<typeof ack>[0]) => {
           if (left-- <= 0) return ack(receipts);
-          await inner.nack?.(receipts, { delay: 0, failed: false });
+          await inner.nack?.(receipts, { delay: 0, failed: false, attempt: 1 });
           return receipts.map(() => 'lost' as const);
         },
       });

@@ -1,4 +1,5 @@
 import { fixed } from '@waybill/core';
+import type { Consumer } from '../../case-types.ts';
 import type { ConformanceCase } from '../../case.ts';
 import { guard, lost, overlapped, reordered } from '../../checkers/index.ts';
 import { gate } from '../gate.ts';
@@ -120,11 +121,14 @@ export const handlerTimeout: readonly ConformanceCase[] = [
       await t.load(publisher, orders, { each: 3 });
       await t.until(() => old.running === 3, 'all are being handled');
       const began = t.now();
-      const next = await t.consume(await t.connect({ topics: [orders] }), orders, options);
-      const again = (): number => next.returned + old.deliveries.filter((one) => one.nth > 1).length;
+      const join = async (): Promise<Consumer> => t.consume(await t.connect({ topics: [orders] }), orders, options);
+      // Where partitions have owners, one that joins is handed some at once, with what is held there.
+      const early = t.supports.settle.mode === 'individual' ? await join() : null;
+      const again = (): number => (early?.returned ?? 0) + old.deliveries.filter((one) => one.nth > 1).length;
       await t.until(() => again() >= 3, 'all come again', { total: 30_000 + t.supports.deliver.redelivery.bound });
       const took = t.now() - began;
       t.measure('redeliveredAfterTimeout', took);
+      const next = early ?? (await join());
       t.ok(took >= lease / 2, `they come again only when the lease ends (${took.toFixed(0)} ms; lease ${lease} ms)`);
       await t.until(() => lostLeases.length >= 3, 'the loss is reported');
       deaf.open();
